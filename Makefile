@@ -1,0 +1,54 @@
+# One environment, made once and again only when pyproject.toml changes. `make demo` needs nothing but this file, Python >= 3.11 and a C compiler.
+#
+#   make demo     the whole pipeline on the built-in world, with a report at its end
+#   make test     the fast tests            make prove    the long ones
+#   make lint     ruff                      make types    pyright
+#
+# On a machine where a particular wheel index is wanted:  make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= runs/demo
+
+# Threads that spin while they wait take the second core from the work itself.
+export OMP_WAIT_POLICY := passive
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test prove structure lint types clean
+
+demo: $(VENV)/.installed
+	$(BIN)/tutelage run instructgpt --out $(RUN)
+
+test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not long"
+
+prove: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m long
+
+structure: $(VENV)/.dev
+	$(BIN)/pytest -q tests/structure
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+
+types: $(VENV)/.dev
+	$(BIN)/pyright
+
+# torch first and pinned, so that no other wheel of it is pulled in by the package.
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tutelage needs Python 3.11 or newer: make demo PYTHON=python3.12, say")'
+	$(BIN)/pip install -q --disable-pip-version-check "$(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/pip install -q --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .ruff_cache
