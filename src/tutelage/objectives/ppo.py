@@ -1,0 +1,121 @@
+"""PPO: make tokens that did better than expected likelier, in steps too small to leave the sampled data behind.
+
+    policy   -min(rho A, clip(rho, 1 - eps, 1 + eps) A),   rho = pi(token) / pi_old(token)     Schulman et al., 1707.06347, eq. 7
+    value    1/2 max((V - G)^2, (clip(V, V_old - c, V_old + c) - G)^2)                          Stiennon et al., 2009.01325, code
+
+The reward that A and G are made of is the first part of InstructGPT's eq. 2 (Ouyang et al., 2203.02155): the score minus
+beta log(pi / pi_ref); rollouts/credit.py makes it, so that here is nothing but the two losses. The second part (pre-training
+text) is objectives/mixture.py. Differences: one optimiser batch has one denominator, the number of tokens the policy wrote in
+it, so long responses weigh by their tokens however the batch is split; advantages arrive whitened over the whole rollout batch;
+the value is a model of its own (a copy of the reward model), so `value_coef` moves no policy weight.
+
+Shape suffixes: M tokens the policy wrote.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tutelage.core.randomness import stream
+from tutelage.data.batch import PackedBatch, pack, token_column
+from tutelage.data.tree import OTHER, POLICY, Tree
+from tutelage.objectives.objective import Objective, Read
+
+COLUMNS = ("logp", "advantage", "return", "value")
+"""What `Tree.columns` must hold for each response token: log-probability under the policy that sampled (nats), whitened
+advantage, return and value (both in scaled units of reward) before the update."""
+
+METRICS = ("clip_share", "ratio", "k1", "k3", "value_error", "value_clip_share")
+"""Told beside the losses. k1 and k3 estimate KL(pi_old || pi) per token (Schulman 2020, "Approximating KL divergence"), both in nats."""
+
+
+def clipped_policy_loss(ratio_M: Tensor, advantage_M: Tensor, clip: float) -> Tensor:
+    """[M] 1707.06347 eq. 7 with its sign turned: to be minimised."""
+    return -torch.minimum(ratio_M * advantage_M, ratio_M.clamp(1 - clip, 1 + clip) * advantage_M)
+
+
+def clipped_value_loss(value_M: Tensor, old_M: Tensor, return_M: Tensor, clip: float | None) -> Tensor:
+    """[M] half the squared error, the larger of the value as it is and the value kept within `clip` of the old one."""
+    error_M = (value_M - return_M) ** 2
+    if clip is None:
+        return error_M / 2
+    near_M = old_M + (value_M - old_M).clamp(-clip, clip)
+    return torch.maximum(error_M, (near_M - return_M) ** 2) / 2
+
+
+@dataclass(frozen=True)
+class PPO(Objective):
+    clip: float = 0.2
+    """How far the ratio may leave 1 before its gradient stops; (0, 1), usually 0.1-0.3."""
+    value_clip: float | None = 0.2
+    """How far a value may move from the old one per phase, in scaled units of reward; > 0, or null for no limit."""
+    value_coef: float = 1.0
+    """Weight of the value loss; > 0. The value has weights of its own: under Adam it only matters where gradients are clipped."""
+    entropy_coef: float = 0.0
+    """Weight of the bonus for entropy, per nat and token; >= 0, usually 0: the KL in the reward already keeps the policy wide."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("logp", "value@value", "entropy") if self.entropy_coef else ("logp", "value@value")
+
+    @property
+    def terms(self) -> Mapping[str, float]:
+        weights = {"policy": 1.0, "value": self.value_coef}
+        return {**weights, "entropy": -self.entropy_coef} if self.entropy_coef else weights
+
+    def collate(self, trees: Sequence[Tree]) -> PackedBatch:
+        """Columns logp_old_M, advantage_M, return_M, value_old_M; every term is counted in tokens that the policy wrote."""
+        logp, advantage, returned, value = (token_column(trees, name) for name in COLUMNS)
+        batch = pack(trees).with_columns(logp_old_M=logp, advantage_M=advantage, return_M=returned, value_old_M=value)
+        return batch.counting(**{name: float(len(batch.rows_M)) for name in (*self.terms, *METRICS)})
+
+    def loss(self, read: Read, batch: PackedBatch) -> Mapping[str, Tensor]:
+        logp_M, value_M = read["logp"], read["value@value"]
+        advantage_M, return_M, old_M = batch["advantage_M"], batch["return_M"], batch["value_old_M"]
+        log_ratio_M = logp_M - batch["logp_old_M"]
+        ratio_M = log_ratio_M.exp()
+        sums = {
+            "policy": clipped_policy_loss(ratio_M, advantage_M, self.clip).sum(),
+            "value": clipped_value_loss(value_M, old_M, return_M, self.value_clip).sum(),
+        }
+        if self.entropy_coef:
+            sums["entropy"] = read["entropy"].sum()
+        return sums | self._metrics(log_ratio_M.detach(), ratio_M.detach(), value_M.detach(), batch)
+
+    def _metrics(self, log_ratio_M: Tensor, ratio_M: Tensor, value_M: Tensor, batch: PackedBatch) -> dict[str, Tensor]:
+        """Sums whose means are told beside the losses. A token is clipped where the limit took its gradient away."""
+        up_M = batch["advantage_M"] > 0
+        clipped_M = torch.where(up_M, ratio_M > 1 + self.clip, ratio_M < 1 - self.clip)
+        moved_M = (value_M - batch["value_old_M"]).abs()
+        value_clipped_M = moved_M > (self.value_clip if self.value_clip is not None else torch.inf)
+        return {
+            "clip_share": clipped_M.to(ratio_M.dtype).sum(),
+            "ratio": ratio_M.sum(),
+            "k1": -log_ratio_M.sum(),
+            "k3": (ratio_M - 1 - log_ratio_M).sum(),
+            "value_error": ((value_M - batch["return_M"]) ** 2).sum(),
+            "value_clip_share": value_clipped_M.to(ratio_M.dtype).sum(),
+        }
+
+    def specimens(self) -> list[Tree]:
+        """One to four responses per prompt, ragged, of one token, cut short, and one with a tool's words in its middle."""
+        shapes = [(3, (4,)), (1, (1, 6)), (5, (2, 1, 7)), (2, (3, 5, 1, 2))]
+        trees = [_specimen(n, prompt, lengths) for n, (prompt, lengths) in enumerate(shapes)]
+        return [*trees, _specimen(9, 4, (5, 3), other=(1, 2))]
+
+
+def _specimen(n: int, prompt: int, lengths: tuple[int, ...], other: tuple[int, ...] = ()) -> Tree:
+    draw = stream("specimen", "ppo", n)
+
+    def ids(length: int) -> tuple[int, ...]:
+        return tuple(int(i) for i in draw.integers(3, 64, length))
+
+    def normal(mean: float, width: float) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(float(x) for x in draw.normal(mean, width, length)) for length in lengths)
+
+    writers = tuple(tuple(OTHER if k == 0 and i in other else POLICY for i in range(length)) for k, length in enumerate(lengths))
+    columns = {"logp": normal(-4.0, 0.3), "advantage": normal(0.0, 1.0), "return": normal(0.2, 1.0), "value": normal(0.0, 0.3)}
+    finished = tuple(k % 2 == 0 for k in range(len(lengths)))
+    return Tree(ids(prompt), tuple(map(ids, lengths)), writers, finished, columns, id=f"ppo-{n}")
