@@ -1,0 +1,95 @@
+"""An annotation: what one person (or judge) said about one prompt and its K responses, kept raw.
+
+Everything that training uses (preferences, labels, aggregates) is made from annotations and can be made again; an annotation
+itself is never changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+from tutelage.core.text import Message, Prompt, Response, content_id
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One answer of one annotator. Two annotations with the same content have the same id, however long they took."""
+
+    prompt: Prompt
+    responses: tuple[Response, ...]
+    task: str
+    """A file in `feedback/tasks/` (ranking, pair, ...) or an outsider's `package.module:Class`."""
+    answer: Mapping[str, Any] = field(hash=False)
+    """The task's answer as plain JSON, in terms of places in `responses` (not of the order shown)."""
+    annotator: str
+    weight: float = 1.0
+    """How much the whole annotation counts, >= 0; multiplies its signals."""
+    shown: tuple[int, ...] = ()
+    """shown[place on the screen] = place in `responses`; empty: shown as stored."""
+    guideline: str = ""
+    """Version of the guideline that the annotator read."""
+    seconds: float = 0.0
+    """How long the answer took. Not part of the id."""
+    at: str = ""
+    """Wall clock, ISO 8601. Not part of the id."""
+
+    @cached_property
+    def id(self) -> str:
+        said = [[r.text, r.finished] for r in self.responses]
+        return content_id(
+            "annotation", self.prompt.id, said, self.task, dict(self.answer), self.annotator, float(self.weight), self.shown, self.guideline
+        )
+
+
+def to_plain(annotation: Annotation) -> dict[str, Any]:
+    """An annotation as plain JSON, everything in it: `from_plain` gives it back."""
+    a = annotation
+    return {
+        "prompt": [_message_to_plain(m) for m in a.prompt.messages],
+        "tags": dict(a.prompt.tags),
+        "responses": [_response_to_plain(r) for r in a.responses],
+        "task": a.task,
+        "answer": dict(a.answer),
+        "annotator": a.annotator,
+        "weight": a.weight,
+        "shown": list(a.shown),
+        "guideline": a.guideline,
+        "seconds": a.seconds,
+        "at": a.at,
+    }
+
+
+def from_plain(tree: Mapping[str, Any]) -> Annotation:
+    """The annotation that `to_plain` wrote."""
+    return Annotation(
+        prompt=Prompt(tuple(_message_from_plain(m) for m in tree["prompt"]), dict(tree["tags"])),
+        responses=tuple(_response_from_plain(r) for r in tree["responses"]),
+        task=tree["task"],
+        answer=cast(dict[str, Any], tree["answer"]),
+        annotator=tree["annotator"],
+        weight=tree["weight"],
+        shown=tuple(tree["shown"]),
+        guideline=tree["guideline"],
+        seconds=tree["seconds"],
+        at=tree["at"],
+    )
+
+
+def _message_to_plain(m: Message) -> list[Any]:
+    return [m.role, list(m.content), list(m.tool_calls), m.name]
+
+
+def _message_from_plain(parts: list[Any]) -> Message:
+    role, content, tool_calls, name = parts
+    return Message(role, tuple(content), tuple(tool_calls), name)
+
+
+def _response_to_plain(r: Response) -> dict[str, Any]:
+    ids = None if r.ids is None else list(r.ids)
+    return {"text": r.text, "ids": ids, "tokenizer": r.tokenizer, "finished": r.finished, "by": r.by}
+
+
+def _response_from_plain(tree: Mapping[str, Any]) -> Response:
+    ids = None if tree["ids"] is None else tuple(tree["ids"])
+    return Response(tree["text"], ids, tree["tokenizer"], tree["finished"], tree["by"])
