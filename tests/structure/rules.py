@@ -105,12 +105,12 @@ def banned_names(root: Path) -> list[str]:
 
 
 def passed_through(root: Path) -> list[str]:
-    """`**anything` taken by a function and handed on to another hides what may be said."""
+    """`**anything` taken by a function and handed on to another hides what may be said. Named numbers (`**figures: float`) are data."""
     return [
         f"{name}:{call.lineno}: {f.name} passes **{f.args.kwarg.arg} through"
         for name, tree in files(root)
         for f in functions(tree)
-        if f.args.kwarg
+        if f.args.kwarg and not (f.args.kwarg.annotation and ast.unparse(f.args.kwarg.annotation) == "float")
         for call in ast.walk(f)
         if isinstance(call, ast.Call)
         and any(k.arg is None and isinstance(k.value, ast.Name) and k.value.id == f.args.kwarg.arg for k in call.keywords)

@@ -1,0 +1,207 @@
+"""Runs what is missing of a recipe, and nothing else; says why; goes on where it was killed.
+
+    address(stage) = SHA-256 of (method, settings, addresses of its parents, hashes of its inputs, seed, revision)
+
+All addresses are known before anything runs, because a parent enters by what it is made from, not by what came out. An artifact
+whose address is in the run directory is whole and is used again; a folder under way at that address is gone on with. So a changed
+setting makes its own stage and what comes after it again, and a setting that is changed back finds what was made before.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tutelage.core.artifact import Artifact
+from tutelage.core.files import write_atomic
+from tutelage.core.progress import Progress, Silent, clock
+from tutelage.core.run import Run
+from tutelage.core.settings import to_plain
+from tutelage.recipes.cost import Meter
+from tutelage.recipes.decisions import Decisions, obey
+from tutelage.recipes.recipe import Recipe, Step
+from tutelage.recipes.sources import digest, hash_of
+from tutelage.recipes.work import Work
+
+RECIPE = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class Todo:
+    """One stage and what is to be done about it."""
+
+    step: Step
+    hash: str
+    parents: Mapping[str, str]
+    """{stage: hash} of what it is made from."""
+    inputs: Mapping[str, str]
+    made: Artifact | None
+    why: str = ""
+    """Why it must run; empty when it is whole."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a recipe left behind."""
+
+    path: Path
+    artifacts: Mapping[str, Artifact]
+    ran: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Stages that ran, and why."""
+    seconds: float = 0.0
+
+
+def run(recipe: Recipe, out: Path, progress: Progress | None = None, inexact: bool = False, strict: bool = False) -> Outcome:
+    """Make every artifact of `recipe` that is missing in the run directory `out`.
+
+    `inexact` goes on with a run begun on another processor or torch; `strict` also makes again what other code made. Raises
+    UserError, before anything is written, for a directory of another recipe or in use; Interrupted when the machine fails. After
+    that, a kill or Ctrl-C, the same call goes on.
+    """
+    shown = progress or Silent()
+    began = time.monotonic()
+    with Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
+        decisions = obey(opened.manifest.get("decisions"), inexact)
+        settle(opened, recipe, decisions)
+        ran: dict[str, str] = {}
+        whole: dict[str, Artifact] = {}
+        todo = plan(recipe, opened, strict)
+        for number, item in enumerate(todo, 1):
+            if item.made is None:
+                shown.note(f"[{number}/{len(todo)}] {item.step.name}: {item.why}")
+                whole[item.hash] = make(item, recipe, opened, decisions, whole, shown)
+                ran[item.step.name] = item.why
+            else:
+                whole[item.hash] = item.made
+                opened.use(item.made)
+    return Outcome(out, {artifact.stage: artifact for artifact in whole.values()}, ran, time.monotonic() - began)
+
+
+def settle(opened: Run, recipe: Recipe, decisions: Decisions) -> None:
+    """Note what was decided, and the recipe as it is run, where it isn't noted yet."""
+    if opened.manifest.get("decisions") != to_plain(decisions):
+        opened.update(decisions=to_plain(decisions))
+    page = yaml.safe_dump(to_plain(recipe.tree), sort_keys=False, allow_unicode=True, width=140)
+    if not (opened.path / RECIPE).exists() or (opened.path / RECIPE).read_text() != page:
+        write_atomic(opened.path / RECIPE, page)
+
+
+def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]:
+    """Each stage in order: its address, and whether it is whole or why it must run. `opened` None: nothing was made yet."""
+    code = code_hash() if strict else ""
+    hashes: dict[str, str] = {}
+    made: list[Todo] = []
+    for name, step in recipe.steps.items():
+        parents = {p: hashes[p] for p in step.parents.values() if p in hashes}
+        inputs = {p: recipe.inputs[p].hash for p in step.parents.values() if p in recipe.inputs}
+        if "model" in step.parents.values():
+            inputs["model"] = recipe.model.hash
+        hashes[name] = address(step, parents, inputs, recipe.seed, code)
+        found = opened.find(name, hashes[name]) if opened else None
+        item = Todo(step, hashes[name], parents, inputs, found)
+        made.append(item if found else Todo(step, item.hash, parents, inputs, None, reason(item, recipe.seed, opened, made)))
+    return made
+
+
+def address(step: Step, parents: Mapping[str, str], inputs: Mapping[str, str], seed: int, code: str = "") -> str:
+    """The identity of what a stage makes, as 64 hex digits."""
+    # Names of parents are settings too, but their hashes say what they are; both count, so a renamed parent is another artifact.
+    return digest([step.method, step.settings, dict(parents), dict(inputs), seed, step.stage.revision, *([code] if code else [])])
+
+
+def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo]) -> str:
+    """Why a stage must run, compared with what the run directory last had of it."""
+    last = previous(opened, item.step.name) if opened else None
+    if last is None:
+        return "not made yet"
+    causes = differences(dict(last.settings), {"seed": seed, **item.step.settings})
+    if last.method != item.step.method:
+        causes = [f"method {last.method} -> {item.step.method}"]
+    causes += [f"input {name} changed" for name, hash_ in item.inputs.items() if last.inputs.get(name, hash_) != hash_]
+    if last.revision != item.step.stage.revision:
+        causes.append(f"revision {last.revision} -> {item.step.stage.revision}")
+    if not causes:
+        causes = [f"comes after {i.step.name}" for i in before if i.hash in item.parents.values() and i.made is None]
+    if not causes:
+        causes = [f"comes after another {name}" for name, hash_ in item.parents.items() if last.parents.get(name) != hash_]
+    return ", ".join(causes) or "the code changed (--strict)"
+
+
+def previous(opened: Run, stage: str) -> Artifact | None:
+    """The artifact that the stage had last."""
+    hash_ = opened.current().get(stage)
+    return opened.find(stage, hash_) if hash_ else None
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """`kl_coef 0.03 -> 0.1`, one for each place where two plain trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [*old, *(name for name in new if name not in old)]
+        return [line for n in names for line in differences(old.get(n), new.get(n), f"{path}.{n}" if path else n)]
+    return [] if old == new else [f"{path} {written(old)} -> {written(new)}"]
+
+
+def written(value: Any) -> str:
+    """A plain value as a recipe writes it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def make(item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: Mapping[str, Artifact], progress: Progress) -> Artifact:
+    """Run one stage to its artifact."""
+    step = item.step
+    folder = opened.building(step.name, item.hash)
+    meter = Meter(folder, progress)
+    if meter.resumed:
+        progress.note(f"{step.name}: goes on after {clock(meter.spent)} of earlier work")
+    work = Work(
+        name=step.name,
+        dir=folder,
+        seed=recipe.seed,
+        model=recipe.model,
+        decisions=decisions,
+        progress=meter,
+        journal=lambda event: opened.journal({"stage": step.name, **event}),
+        objective=step.objective,
+        sources={name: source(parent, item, recipe, whole) for name, parent in step.parents.items()},
+        whole=whole,
+    )
+    results = step.stage.run(work)
+    cost = meter.finish()
+    artifact = Artifact(
+        stage=step.name,
+        hash=item.hash,
+        method=step.method,
+        settings={"seed": recipe.seed, **step.settings},
+        parents=item.parents,
+        inputs=item.inputs,
+        revision=step.stage.revision,
+        code=code_hash(),
+        cost=cost,
+        results=results,
+    )
+    made = opened.finish(artifact)
+    progress.note(f"{step.name}: done in {clock(cost['seconds'])}, {cost['tokens']:,.0f} tokens")
+    return made
+
+
+def source(parent: str, item: Todo, recipe: Recipe, whole: Mapping[str, Artifact]) -> Any:
+    """What a parent's name stands for."""
+    if parent in item.parents:
+        return whole[item.parents[parent]]
+    return recipe.model if parent == "model" else recipe.inputs.get(parent)
+
+
+def code_hash() -> str:
+    """Of every source file of the package: noted in each artifact, obeyed only with `strict`."""
+    root = Path(__file__).parents[1]
+    return digest([[path.relative_to(root).as_posix(), hash_of(path)] for path in sorted(root.rglob("*.py"))])[:16]
+
+
+def others_code(todo: list[Todo]) -> list[str]:
+    """Stages that are whole but were made by other code than this."""
+    here = code_hash()
+    return [item.step.name for item in todo if item.made and item.made.code != here]

@@ -1,0 +1,114 @@
+"""Where a recipe's material comes from: files and built-in sources, and the model that everything begins with; each with a hash."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from tutelage.core.errors import UserError
+from tutelage.core.settings import closest
+
+SYNTHETIC = ("text", "demonstrations", "prompts")
+SYNTHETIC_REVISION = 1
+"""Raised when the built-in world writes something else from the same seed."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class New:
+    """A model made by the recipe's own first stage."""
+
+    new: Literal["nano", "tiny", "small"]
+    """Width x layers: nano 96x2, tiny 192x4 (about 2M parameters), small 384x6."""
+    shape: Literal["llama", "gpt2", "qwen3", "gemma3", "mistral"] = "llama"
+    """The architecture, as transformers has it."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The recipe's `model`: a new one, a folder in transformers' format, or a model on the Hugging Face hub."""
+
+    new: New | None = None
+    path: Path | None = None
+    hub: str | None = None
+
+    @cached_property
+    def hash(self) -> str:
+        """Of what it is: size and shape, the folder's files, or the hub id."""
+        if self.new:
+            return digest(["new", self.new.new, self.new.shape])
+        if self.path:
+            names = sorted(p for p in self.path.iterdir() if p.is_file() and p.suffix in (".json", ".safetensors", ".model", ".jinja"))
+            return digest([[p.name, hash_of(p)] for p in names])
+        return digest(["hub", self.hub])
+
+
+@dataclass(frozen=True)
+class Input:
+    """A named input: a file of the user's, or a source of the built-in world (`synthetic:text`)."""
+
+    name: str
+    given: str
+    """As the recipe writes it."""
+    seed: int = 0
+
+    @property
+    def synthetic(self) -> str | None:
+        """`text` of `synthetic:text`; None for a file."""
+        return self.given.removeprefix("synthetic:") if self.given.startswith("synthetic:") else None
+
+    @property
+    def path(self) -> Path:
+        """The file; only where `synthetic` is None."""
+        return Path(self.given).expanduser()
+
+    @cached_property
+    def hash(self) -> str:
+        """Of the file's content, or of the source's name, seed and revision."""
+        if self.synthetic is not None:
+            return digest(["synthetic", self.synthetic, self.seed, SYNTHETIC_REVISION])
+        return hash_of(self.path)
+
+
+def model_of(given: New | str, place: str) -> Model:
+    """What `model:` names. Raises UserError for a folder that isn't there or holds no model."""
+    if isinstance(given, New):
+        return Model(new=given)
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{place}: the folder {given} has no config.json; give a folder that transformers can load")
+        return Model(path=folder)
+    if HUB_ID.fullmatch(given) and not given.startswith("."):
+        return Model(hub=given)
+    raise UserError(f"{place}: there is no folder {given}, and it is no hub id such as Qwen/Qwen3-8B")
+
+
+def input_of(name: str, given: str | None, seed: int, place: str) -> Input:
+    """A checked input. Raises UserError where it was not given, isn't there, is empty, or names no source."""
+    if given is None:
+        raise UserError(f"{place}: needed by this recipe; give it as inputs.{name}=PATH")
+    source = Input(name, given, seed)
+    if source.synthetic is not None:
+        if source.synthetic not in SYNTHETIC:
+            raise UserError(f"{place}: there is no source '{given}'{closest(given, [f'synthetic:{s}' for s in SYNTHETIC])}")
+        return source
+    if not source.path.is_file():
+        raise UserError(f"{place}: there is no file {given}")
+    if source.path.stat().st_size == 0:
+        raise UserError(f"{place}: the file {given} is empty")
+    return source
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a plain value as canonical JSON, in hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,89 @@
+"""A stage: settings and parents in, one artifact out. One file in `recipes/stages/`, named as recipes name it.
+
+    @dataclass(frozen=True)
+    class Sft:
+        "What it does, in a sentence."
+        revision: ClassVar[int] = 1
+        produces: ClassVar[Kind] = "model"
+        takes: ClassVar[Mapping[str, tuple[Kind, ...]]] = {"init": ("model",), "data": ("input",)}
+
+        data: str
+        "Demonstrations: an input."
+        init: str = "model"
+        "The stage whose weights it begins with; `model` is the recipe's own."
+        epochs: Annotated[int, Ge(1)] = 2
+
+        def parents(self) -> dict[str, str]:
+            return {"init": self.init, "data": self.data}
+
+        def check(self, context: Context) -> None: ...
+        def run(self, work: Work) -> dict[str, Any]: ...
+
+A stage never asks whether it was begun before, nor what must run again: the runner knows that from what is on disk. It only
+writes into `work.dir`, which survives a kill, and goes on from what it finds there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from tutelage.core.errors import UserError
+from tutelage.core.settings import closest
+from tutelage.recipes.sources import Input, Model
+from tutelage.recipes.work import Work
+
+Kind = Literal["model", "reward", "annotations", "report", "input", "nothing"]
+"""What a name in a recipe stands for: what a stage produces (the recipe's `model` counts as a model), or an input; in `takes`,
+"nothing" says that the input may be null."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may look at before anything runs: the checked settings of the whole recipe."""
+
+    name: str
+    """The stage's own."""
+    stages: Mapping[str, "Stage"]
+    """Every stage, by name."""
+    inputs: Mapping[str, Input]
+    model: Model
+    objective: Any
+    """Built from the stage's settings where `method` names an objective, else None."""
+    place: Callable[[str], str]
+    """From a setting's path to its file, line and full path."""
+
+    def fault(self, field: str, sentence: str) -> UserError:
+        """An error about the setting `field` ("evals.2"), for the stage to raise."""
+        return UserError(f"{self.place(field)}: {sentence}")
+
+    def known(self, field: str, name: str, names: Mapping[str, object] | tuple[str, ...], what: str) -> None:
+        """Raise the error for a `name` that isn't among `names`: known("evals.0", "helpfull", EVALS, "eval")."""
+        if name not in names:
+            raise self.fault(field, f"there is no {what} '{name}'{closest(name, names)}")
+
+    def stage(self, field: str) -> "Stage | None":
+        """The stage that `field` names; None where it names an input or the recipe's model."""
+        return self.stages.get(self.stages[self.name].parents()[field])
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """A frozen dataclass whose fields are the settings (at most 20)."""
+
+    revision: ClassVar[int]
+    """Raised when the same settings now make something else: every artifact of an earlier revision is then stale."""
+    produces: ClassVar[Kind]
+    takes: ClassVar[Mapping[str, tuple[Kind, ...]]]
+    """What each field of `parents` may name, by the field's first part."""
+
+    def parents(self) -> dict[str, str]:
+        """What is read, by the setting that names it: {"init": "sft", "models.0": "base"}. Names of stages, of inputs, or `model`."""
+        ...
+
+    def check(self, context: Context) -> None:
+        """Raise `context.fault` for what types, ranges and `takes` can't say: evals that don't exist, settings that don't fit."""
+        ...
+
+    def run(self, work: Work) -> dict[str, Any]:
+        """Do it, or what is left of it, inside `work.dir`; give the figures that belong into the manifest (plain values)."""
+        ...
