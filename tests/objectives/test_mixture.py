@@ -42,7 +42,7 @@ MIXED = ppo_ptx(PPO(), Text(), 0.5)
 
 def test_terms_sums_and_counts_carry_the_name_of_their_part_and_its_weight():
     assert MIXED.terms == {"ppo/policy": 1.0, "ppo/value": 1.0, "ptx/nll": 0.5}
-    assert MIXED.needs == ("logp", "value@value") and MIXED.for_part("ptx").needs == ("logp",)
+    assert MIXED.needs == ("logp", "value@value") and MIXED.needs_for("ptx") == ("logp",)
     for part in MIXED.parts:
         batch = MIXED.collate([t for t in MIXED.specimens() if t.part == part.name])
         sums = MIXED.loss(Table().read(batch, part.needs), batch)

@@ -36,15 +36,15 @@ def test_the_sums_equal_the_equations_written_token_by_token():
                 if tree.writers[k][i] != POLICY:
                     continue
                 old, advantage, target, old_value = (tree.columns[c][k][i] for c in ("logp", "advantage", "return", "value"))
-                ratio, value = math.exp(logp_VV[before][token] - old), float(policy.values["value"][before])
+                ratio, value = math.exp(logp_VV[before][token] - old), policy.values["value"][before].item()
                 limited = min(max(ratio, 0.8), 1.2)
                 policy_sum += -min(ratio * advantage, limited * advantage)
                 clipped += ratio * advantage > limited * advantage
                 near = min(max(value, old_value - 0.2), old_value + 0.2)
                 value_sum += max((value - target) ** 2, (near - target) ** 2) / 2
                 written += 1
-    assert float(sums["policy"]) == pytest.approx(policy_sum, abs=1e-12)
-    assert float(sums["value"]) == pytest.approx(value_sum, abs=1e-12)
+    assert sums["policy"].item() == pytest.approx(policy_sum, abs=1e-12)
+    assert sums["value"].item() == pytest.approx(value_sum, abs=1e-12)
     assert float(sums["clip_share"]) == clipped > 0
     assert set(batch.counts) == set(sums) and set(batch.counts.values()) == {written}
 
@@ -90,7 +90,7 @@ def test_before_any_update_the_ratio_is_one_and_nothing_is_clipped():
     batch = batch.with_columns(logp_old_M=policy.read(batch, ("logp",))["logp"].detach())
     sums = objective.loss(policy.read(batch, objective.needs), batch)
     assert float(sums["ratio"]) == batch.counts["ratio"] and float(sums["clip_share"]) == float(sums["k1"]) == float(sums["k3"]) == 0
-    assert float(sums["policy"]) == pytest.approx(-float(batch["advantage_M"].sum()))
+    assert sums["policy"].item() == pytest.approx(-float(batch["advantage_M"].sum()))
 
 
 def test_specimens_are_ragged_cut_and_of_one_to_four_responses():

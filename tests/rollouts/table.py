@@ -4,18 +4,10 @@ It implements `Policy.read` and `Sampler.generate` exactly, in float64, so that 
 network. A response's score is the sum of its tokens' scores.
 """
 
-from dataclasses import dataclass
-
 import torch
 
 from tutelage.core.randomness import uniforms
-
-
-@dataclass(frozen=True)
-class Drawn:
-    ids: tuple[int, ...]
-    logp: tuple[float, ...]
-    finished: bool
+from tutelage.models.sampler import Sampled
 
 
 class Table:
@@ -66,4 +58,4 @@ class Table:
             logp.append(float(logp_V[last]))
             if last == self.end:
                 break
-        return Drawn(tuple(ids), tuple(logp), ids[-1] == self.end)
+        return Sampled(tuple(ids), tuple(logp), ids[-1] == self.end)

@@ -8,8 +8,8 @@ Here it reads
 Each part has its own counts, so neither the number of sampled tokens nor that of the text moves the balance; `coef` is
 therefore not InstructGPT's 27.8, whose loss was normalised otherwise and stood against another scale of advantages.
 
-A tree says its part (`Tree.part`); parts never share a stream. All names of terms, sums and counts are written "part/name". An
-engine that reads only what a stream's own part needs asks `for_part(batch.part)`, which is an objective by itself.
+A tree says its part (`Tree.part`); parts never share a stream, and each is read only for what it needs itself. All names of
+terms, sums and counts are written "part/name".
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,8 +80,11 @@ class Mixture(Objective):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The union; `for_part(name).needs` is what one stream has to be read for."""
+        """The union; `needs_for(name)` is what one stream has to be read for."""
         return _union(part.needs for part in self.parts)
+
+    def needs_for(self, part: str) -> tuple[str, ...]:
+        return self.for_part(part).needs
 
     @property
     def prepare_needs(self) -> tuple[str, ...]:

@@ -14,8 +14,10 @@ Shape suffixes: M tokens the policy wrote.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from tutelage.core.randomness import stream
@@ -47,13 +49,13 @@ def clipped_value_loss(value_M: Tensor, old_M: Tensor, return_M: Tensor, clip: f
 
 @dataclass(frozen=True)
 class PPO(Objective):
-    clip: float = 0.2
+    clip: Annotated[float, Gt(0.0), Lt(1.0)] = 0.2
     """How far the ratio may leave 1 before its gradient stops; (0, 1), usually 0.1-0.3."""
-    value_clip: float | None = 0.2
+    value_clip: Annotated[float, Gt(0.0)] | None = 0.2
     """How far a value may move from the old one per phase, in scaled units of reward; > 0, or null for no limit."""
-    value_coef: float = 1.0
+    value_coef: Annotated[float, Gt(0.0)] = 1.0
     """Weight of the value loss; > 0. The value has weights of its own: under Adam it only matters where gradients are clipped."""
-    entropy_coef: float = 0.0
+    entropy_coef: Annotated[float, Ge(0.0)] = 0.0
     """Weight of the bonus for entropy, per nat and token; >= 0, usually 0: the KL in the reward already keeps the policy wide."""
 
     @property
