@@ -127,11 +127,10 @@ class JsonLines:
         try:
             row: object = json.loads(line)
         except ValueError as error:
-            raise UserError(
-                f"{self.path}:{number}: broken JSON ({error}); this file is written by Tutelage, restore it from a copy"
-            ) from None
+            row = error
         if not isinstance(row, dict):
-            raise UserError(f"{self.path}:{number}: not an object; this file is written by Tutelage, restore it from a copy")
+            what = f"broken JSON ({row})" if isinstance(row, ValueError) else "not an object"
+            raise UserError(f"{self.path}:{number}: {what}; this file is written by Tutelage, restore it from a copy")
         return cast(Row, row)
 
 
