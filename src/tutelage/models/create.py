@@ -5,7 +5,7 @@ weights only through transformers' own `initializer_range`, here a field of `Dim
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import (
@@ -77,7 +77,7 @@ def new(size: str | Dimensions, tokenizer: PreTrainedTokenizerBase, seed: int, s
     return model.float().eval()
 
 
-def _tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
+def _tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     return {
         "vocab_size": len(tokenizer),
         "bos_token_id": tokenizer.bos_token_id,
@@ -86,7 +86,7 @@ def _tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
     }
 
 
-def _llama_like(d: Dimensions) -> dict[str, object]:
+def _llama_like(d: Dimensions) -> dict[str, Any]:
     return {
         "hidden_size": d.width,
         "num_hidden_layers": d.layers,
