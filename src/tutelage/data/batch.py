@@ -13,20 +13,22 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tutelage.data.tree import POLICY, Tree
+from tutelage.data.tree import OTHER, POLICY, Tree
 
 
 @dataclass(frozen=True)
 class PackedBatch:
     """The stream and what hangs on it.
 
-    tokens_T, position_T (continues from the prompt into each response), segment_T, previous_T (-1 where nothing predicts the
+    tokens_T what is read and target_T what is to be predicted at each place (the same ids; the invariants part them), position_T
+    (continues from the prompt into each response), segment_T, previous_T (-1 where nothing predicts the
     token), trained_T; parent_S (-1 at a root), start_S [S + 1]; last_R the place of each response's last token, tree_R its tree;
     rows_M places of trained tokens, response_M the response each belongs to (-1: a trained token of a prompt). `columns` are
     named by what they are for, with the suffix of their shape; `counts` are the numbers that the engine divides each term by.
     """
 
     tokens_T: Tensor
+    target_T: Tensor
     position_T: Tensor
     segment_T: Tensor
     previous_T: Tensor
@@ -39,8 +41,15 @@ class PackedBatch:
     response_M: Tensor
     trees: int
     part: str = ""
+    temperature: float = 1.0
+    """Logits are divided by it before log-probabilities are read: what rollouts were sampled at."""
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def targets_M(self) -> Tensor:
+        """The tokens to be predicted: those at trained places, and no others."""
+        return self.target_T[self.rows_M]
 
     def __getitem__(self, name: str) -> Tensor:
         return self.columns[name]
@@ -57,8 +66,12 @@ class PackedBatch:
         return x_M.new_zeros(len(self.last_R)).index_add(0, self.response_M[own_M], x_M[own_M])
 
 
-def pack(trees: Sequence[Tree]) -> PackedBatch:
-    """Lay `trees` one after another: prompt, then its responses. A tree without a prompt has its response as root."""
+def pack(trees: Sequence[Tree], shared: bool = True) -> PackedBatch:
+    """Lay `trees` one after another: prompt, then its responses. A tree without a prompt has its response as root.
+
+    `shared=False` repeats the prompt before each response: the same numbers (trained prompt tokens count once), for models whose
+    attention can't read trees, and for the tests that hold the two equal.
+    """
     tokens: list[int] = []
     position: list[int] = []
     segment: list[int] = []
@@ -87,7 +100,11 @@ def pack(trees: Sequence[Tree]) -> PackedBatch:
             root = len(parents)
             lay(tree.prompt, tree.prompt_writers, 0, -1, -1, -1)
             before = len(tokens) - 1
-        for ids, writers in zip(tree.responses, tree.writers, strict=True):
+        for k, (ids, writers) in enumerate(zip(tree.responses, tree.writers, strict=True)):
+            if k and tree.prompt and not shared:
+                root = len(parents)
+                lay(tree.prompt, (OTHER,) * len(tree.prompt), 0, -1, -1, -1)
+                before = len(tokens) - 1
             lay(ids, writers, len(tree.prompt), before, root, len(last))
             last.append(len(tokens) - 1)
             tree_of.append(n)
@@ -96,6 +113,7 @@ def pack(trees: Sequence[Tree]) -> PackedBatch:
     rows_M = trained_T.nonzero()[:, 0]
     return PackedBatch(
         tokens_T=torch.tensor(tokens),
+        target_T=torch.tensor(tokens),
         position_T=torch.tensor(position),
         segment_T=torch.tensor(segment),
         previous_T=previous_T,

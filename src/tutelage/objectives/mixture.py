@@ -63,6 +63,8 @@ class Part(Objective):
 
 @dataclass(frozen=True)
 class Mixture(Objective):
+    """Delegates each stream to the part that its trees name."""
+
     parts: tuple[Part, ...]
     """Each with a name of its own."""
 

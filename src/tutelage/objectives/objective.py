@@ -28,6 +28,10 @@ class Objective(Protocol):
         """What `loss` reads, as named in `Read`."""
         ...
 
+    def needs_for(self, part: str) -> tuple[str, ...]:
+        """`needs` of one part of a mixture; the same for every other objective."""
+        return self.needs
+
     @property
     def terms(self) -> Mapping[str, float]:
         """Weight of each trained term. Other sums that `loss` returns are only reported (as sum / count)."""

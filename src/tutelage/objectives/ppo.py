@@ -49,6 +49,8 @@ def clipped_value_loss(value_M: Tensor, old_M: Tensor, return_M: Tensor, clip: f
 
 @dataclass(frozen=True)
 class PPO(Objective):
+    """The policy's and the value's clipped losses, per token that the policy wrote."""
+
     clip: Annotated[float, Gt(0.0), Lt(1.0)] = 0.2
     """How far the ratio may leave 1 before its gradient stops; (0, 1), usually 0.1-0.3."""
     value_clip: Annotated[float, Gt(0.0)] | None = 0.2

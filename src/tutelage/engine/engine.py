@@ -1,0 +1,150 @@
+"""One loop for every objective: read, add up, divide once, clip, step.
+
+    gradient = sum over terms of  weight[term] * d( sum of the term over the optimiser batch ) / count[term]
+
+Counts are fixed by `collate` and added over micro-batches and processes *before* the first backward pass; this file holds the
+only division. So neither the size of a micro-batch, nor the number of processes, nor how trees are packed can change the
+gradient (tests/invariants holds every objective to it).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.data.batch import PackedBatch
+from tutelage.data.tree import Tree
+from tutelage.engine.ranks import Ranks
+from tutelage.engine.rates import Rates
+from tutelage.models.policy import Policy
+from tutelage.objectives.objective import Objective
+
+
+def split(trees: Sequence[Tree], tokens: int) -> list[list[Tree]]:
+    """Micro-batches of at most `tokens` stream tokens (one larger tree stands alone), each of one part."""
+    batches: list[list[Tree]] = []
+    for part in dict.fromkeys(tree.part for tree in trees):
+        batches.append([])
+        filled = 0
+        for tree in (t for t in trees if t.part == part):
+            if batches[-1] and filled + tree.length > tokens:
+                batches.append([])
+                filled = 0
+            batches[-1].append(tree)
+            filled += tree.length
+    return batches
+
+
+class Engine:
+    """Trains `policy` on `objective`. `rates` by role; a trained role without rates of its own takes those of "policy"."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        objective: Objective,
+        rates: Mapping[str, Rates] | None = None,
+        micro_tokens: int = 4096,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.policy, self.objective = policy, objective
+        self.micro_tokens, self.ranks = micro_tokens, ranks or Ranks()
+        self.parameters = policy.trainable()
+        given = rates or {}
+        self.rates = {role: given.get(role, given.get("policy", Rates())) for role in self.parameters}
+        self.optimizer = torch.optim.AdamW(
+            [group for role, parameters in self.parameters.items() for group in _groups(role, parameters, self.rates[role])],
+            betas=(0.9, 0.95),
+            fused=True,
+        )
+
+    def gradients(self, trees: Sequence[Tree]) -> dict[str, float]:
+        """Set every trained parameter's gradient for this optimiser batch (all processes' examples); each sum / count by name."""
+        batches = [self.objective.collate(part) for part in split(self.ranks.share(trees), self.micro_tokens)]
+        batches = self._prepared(batches)
+        counts = self.ranks.sum_counts(_added([batch.counts for batch in batches]))
+        weights = self.objective.terms
+        told = dict.fromkeys(counts, 0.0)
+        for batch in batches:
+            sums = self.objective.loss(self.policy.read(batch, _needs(self.objective, batch)), batch)
+            terms = [weights[name] / counts[name] * sums[name] for name in weights if name in sums and counts[name]]
+            if terms:
+                _total(terms).backward()
+            for name, value in sums.items():
+                told[name] += float(value.detach())
+        self.ranks.sum_gradients(p for parameters in self.parameters.values() for p in parameters)
+        told = self.ranks.sum_counts(told)
+        return {name: value / counts[name] for name, value in told.items() if counts[name]}
+
+    def step(self, trees: Sequence[Tree], step: int, steps: int) -> dict[str, float]:
+        """One optimiser step, `step` of `steps`. Raises FloatingPointError, weights untouched, when a gradient is not finite."""
+        told = self.gradients(trees)
+        for role, parameters in self.parameters.items():
+            norm = float(nn.utils.clip_grad_norm_(parameters, self.rates[role].clip))
+            if not torch.isfinite(torch.tensor(norm)):
+                raise FloatingPointError(f"step {step}: the gradient of role {role!r} is not finite ({norm})")
+            told["grad_norm" if role == "policy" else f"grad_norm@{role}"] = norm
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rates[group["role"]].at(step, steps)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return told
+
+    def _prepared(self, batches: list[PackedBatch]) -> list[PackedBatch]:
+        """Joint statistics enter as constants: computed over all processes' batches before the first loss."""
+        needs = self.objective.prepare_needs
+        if not needs:
+            return batches
+        with torch.no_grad():
+            own = [(dict(self.policy.read(batch, needs)), batch) for batch in batches]
+        everyone = self.ranks.gather(own)
+        columns = self.objective.prepare([read for read, _ in everyone], [batch for _, batch in everyone])
+        first = sum(self.ranks.gather([len(own)])[: self.ranks.rank])
+        return [_joined(batch, added) for batch, added in zip(batches, columns[first : first + len(own)], strict=True)]
+
+    def state(self) -> dict[str, Any]:
+        """Trained weights and the optimizer's moments."""
+        weights = {role: [p.detach() for p in parameters] for role, parameters in self.parameters.items()}
+        return {"weights": weights, "optimizer": self.optimizer.state_dict()}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Any]) -> None:
+        for role, parameters in self.parameters.items():
+            for p, saved in zip(parameters, state["weights"][role], strict=True):
+                p.copy_(saved)
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _groups(role: str, parameters: Sequence[nn.Parameter], rates: Rates) -> list[dict[str, Any]]:
+    """Matrices decay, gains and biases don't."""
+    matrices, vectors = [p for p in parameters if p.dim() > 1], [p for p in parameters if p.dim() <= 1]
+    shared: dict[str, Any] = {"role": role, "lr": rates.learning_rate, "betas": (0.9, rates.beta2)}
+    groups = [(matrices, rates.weight_decay), (vectors, 0.0)]
+    return [{**shared, "params": members, "weight_decay": decay} for members, decay in groups if members]
+
+
+def _needs(objective: Objective, batch: PackedBatch) -> tuple[str, ...]:
+    """A mixture reads for each part only what that part needs."""
+    return objective.needs_for(batch.part)
+
+
+def _added(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for some in counts:
+        for name, count in some.items():
+            total[name] = total.get(name, 0.0) + count
+    return total
+
+
+def _total(terms: Sequence[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _joined(batch: PackedBatch, columns: Mapping[str, Tensor]) -> PackedBatch:
+    for name, column in columns.items():
+        if column.requires_grad:
+            raise ValueError(f"{name}: what joins examples must be a constant, but this column carries a gradient")
+    return batch.with_columns(**columns)

@@ -1,0 +1,62 @@
+"""One process or many: who takes which examples, and the two sums that processes share.
+
+Every process takes each n-th example of a step, adds up the counts before its first backward pass and the gradients after its
+last one. No average is taken anywhere, so the gradient is that of one process whatever the number of processes.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's place among `size`. With size 1 nothing is communicated."""
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """This process's part of a step's examples."""
+        return list(items[self.rank :: self.size])
+
+    def gather(self, own: Sequence[T]) -> list[T]:
+        """All processes' items, in rank order."""
+        if self.size == 1:
+            return list(own)
+        parts: list[list[T]] = [[] for _ in range(self.size)]
+        dist.all_gather_object(parts, list(own))
+        return [item for part in parts for item in part]
+
+    def sum_counts(self, own: Mapping[str, float]) -> dict[str, float]:
+        """Counts of all processes, by name."""
+        total: dict[str, float] = {}
+        for counts in self.gather([own]):
+            for name, count in counts.items():
+                total[name] = total.get(name, 0.0) + count
+        return total
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Gradients of all processes, added in place. A parameter without a gradient counts as zeros."""
+        if self.size == 1:
+            return
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+            dist.all_reduce(p.grad)
+
+
+def ranks() -> Ranks:
+    """This process under torchrun, or the only one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Ranks()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Ranks(dist.get_rank(), dist.get_world_size())

@@ -1,0 +1,36 @@
+"""How fast a role learns: learning rate, warm-up, decay, clipping, weight decay; each role has its own."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Interval
+
+
+@dataclass(frozen=True)
+class Rates:
+    learning_rate: Annotated[float, Gt(0.0)] = 1e-3
+    """Peak step size of AdamW. 1e-6-3e-3: small for large models, about ten times larger for LoRA."""
+    warmup: Annotated[float, Interval(ge=0.0, lt=1.0)] = 0.05
+    """Share of the steps over which the rate rises from a tenth to its peak. 0-0.1."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    """What follows the warm-up."""
+    final: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.1
+    """Share of the peak rate left at the last step (cosine and linear)."""
+    clip: Annotated[float, Gt(0.0)] = 1.0
+    """Gradients of a role are scaled down to this norm. 0.5-1."""
+    weight_decay: Annotated[float, Ge(0.0)] = 0.0
+    """Decoupled, on matrices only. 0-0.1."""
+    beta2: Annotated[float, Interval(gt=0.0, lt=1.0)] = 0.95
+    """AdamW's memory of squared gradients; its first beta is 0.9. InstructGPT: 0.95."""
+
+    def at(self, step: int, steps: int) -> float:
+        """The rate of step `step` (from 0) of `steps`."""
+        rise = math.ceil(self.warmup * steps)
+        if step < rise:
+            return self.learning_rate * (0.1 + 0.9 * (step + 1) / rise)
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = (step - rise) / max(1, steps - rise - 1)
+        share = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
+        return self.learning_rate * (self.final + (1 - self.final) * share)

@@ -1,0 +1,119 @@
+"""A policy: one or more roles read together in one traversal each over the same packed stream.
+
+`read(batch, ("logp", "logp@reference", "value@value"))` runs every role's network once over the stream, prompts once however
+many responses hang from them, and returns what was asked for at the trained rows. Roles that do not train are read without
+gradient. Losses see only what `read` returns.
+
+T tokens, M trained tokens, R responses, D width.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from tutelage.data.batch import PackedBatch
+from tutelage.models.attention import BLOCKS, DENSE, plan
+from tutelage.models.heads import read_words
+from tutelage.models.roles import Role, active, causal, words
+
+Precision = Literal["float32", "bf16"]
+WORDS = ("logp", "entropy", "kl")
+SCALARS = ("value", "score")
+
+
+class Policy:
+    """Roles by name; "policy" is the one that learns to speak (or, in reward modelling, to score)."""
+
+    def __init__(
+        self,
+        roles: Mapping[str, Role],
+        tokenizer: PreTrainedTokenizerFast | None = None,
+        precision: Precision = "float32",
+        attention: str = BLOCKS,
+    ) -> None:
+        self.roles = dict(roles)
+        self.tokenizer = tokenizer
+        self.precision = precision
+        self.attention = attention
+        for role in self.roles.values():
+            causal(role.network).set_attn_implementation(attention)
+            role.network.eval()  # no dropout: two readings of a token must agree
+        trained = {id(p) for role in self.roles.values() if role.trains for p in role.parameters()}
+        for p in (p for role in self.roles.values() for p in _all_parameters(role)):
+            p.requires_grad_(id(p) in trained)
+
+    def trainable(self) -> dict[str, list[nn.Parameter]]:
+        """Trained parameters by role, each once: a parameter that two roles share belongs to the first."""
+        seen: set[int] = set()
+        found: dict[str, list[nn.Parameter]] = {}
+        for name, role in self.roles.items():
+            if role.trains:
+                found[name] = [p for p in role.parameters() if id(p) not in seen]
+                seen.update(id(p) for p in found[name])
+        return found
+
+    def read(self, batch: PackedBatch, needs: Sequence[str]) -> dict[str, Tensor]:
+        """What `needs` names (see `objectives.objective.Read`), one traversal a role. Raises KeyError for an unknown role."""
+        wanted: dict[str, list[str]] = {}
+        for need in needs:
+            quantity, _, role = need.partition("@")
+            # KL is the policy's own distribution against another's, so the policy's traversal reads it.
+            wanted.setdefault("policy" if quantity == "kl" else role or "policy", []).append(need)
+            if quantity == "kl":
+                wanted.setdefault(role, [])
+        stream_plan = plan(batch, dense=self.attention == DENSE)
+        # References first: their hidden states are constants of the policy's reading.
+        hidden = {role: self._hidden(role, batch, stream_plan) for role in sorted(wanted, key=lambda r: r == "policy")}
+        read: dict[str, Tensor] = {}
+        for role, names in wanted.items():
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.roles[role].trains), self._autocast():
+                read.update(self._read_role(role, names, batch, hidden))
+        return read
+
+    def _hidden(self, name: str, batch: PackedBatch, stream_plan: object) -> Tensor:
+        """[T, D] the last hidden states of a role."""
+        role = self.roles[name]
+        gradient = torch.is_grad_enabled() and role.trains
+        with torch.set_grad_enabled(gradient), active(role), self._autocast():
+            out = causal(role.network).base_model(
+                input_ids=batch.tokens_T[None], position_ids=batch.position_T[None], tree=stream_plan, use_cache=False
+            )
+        return out.last_hidden_state[0]
+
+    def _read_role(self, name: str, names: Sequence[str], batch: PackedBatch, hidden: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        role, before_M = self.roles[name], batch.previous_T[batch.rows_M]
+        read: dict[str, Tensor] = {}
+        # A head that is an adapted module itself must be read under its adapter too.
+        with active(role):
+            for against in {n.partition("@")[2] for n in names if n.startswith("kl@")} or {""}:
+                wants = [w for w in WORDS if any(n.partition("@")[0] == w and (w != "kl" or n == f"kl@{against}") for n in names)]
+                reference = None if not against else (hidden[against][before_M], words(self.roles[against].network))
+                if wants:
+                    got = read_words(
+                        hidden[name][before_M], words(role.network), batch.targets_M, wants, batch.temperature, reference
+                    )
+                    read.update({_named(w, name, against): x for w, x in got.items()})
+        for n in names:
+            if n.partition("@")[0] in SCALARS:
+                if role.head is None:
+                    raise ValueError(f"{n}: role {name!r} has no scalar head")
+                places = before_M if n.startswith("value") else batch.last_R
+                read[n] = role.head(hidden[name][places])
+        return read
+
+    def _autocast(self) -> torch.autocast:
+        device = next(self.roles["policy"].network.parameters()).device.type
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def _named(want: str, role: str, against: str) -> str:
+    if want == "kl":
+        return f"kl@{against}"
+    return want if role == "policy" else f"{want}@{role}"
+
+
+def _all_parameters(role: Role) -> list[nn.Parameter]:
+    return list(role.network.parameters()) + (list(role.head.parameters()) if role.head is not None else [])

@@ -1,0 +1,88 @@
+"""A role is (network, adapter, head): the policy, its frozen reference, a value model, a reward model.
+
+Roles may share one network and differ by adapter and head alone; `active` switches the adapter for one traversal.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import PreTrainedModel
+
+from tutelage.models.heads import ScalarHead
+
+
+@dataclass
+class Role:
+    """`adapter` None on an adapted network means: the bare base. `trains` says whether gradients are kept."""
+
+    network: nn.Module
+    adapter: str | None = None
+    head: ScalarHead | None = None
+    trains: bool = False
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What this role trains: its adapter where it has one, otherwise the whole network; and its head."""
+        inner = causal(self.network)
+        if self.adapter is not None:
+            own = [p for name, p in self.network.named_parameters() if f".{self.adapter}." in name or name.endswith(f".{self.adapter}")]
+        elif self.head is not None:  # a head reads hidden states: the words' own output matrix gets no gradient
+            own = list(inner.base_model.parameters())
+        else:
+            own = list(inner.parameters())
+        return own + (list(self.head.parameters()) if self.head is not None else [])
+
+
+def causal(network: nn.Module) -> PreTrainedModel:
+    """The transformers model inside, without peft's wrapping."""
+    inner = network.get_base_model() if isinstance(network, PeftModel) else network
+    assert isinstance(inner, PreTrainedModel)
+    return inner
+
+
+def words(network: nn.Module) -> nn.Module:
+    """The module from hidden states to logits, soft-capped where the model's configuration says so."""
+    inner = causal(network)
+    for name in ("logit_scale", "logits_scaling"):
+        if getattr(inner.config, name, None) not in (None, 1, 1.0):
+            raise NotImplementedError(f"{type(inner).__name__} scales its logits ({name}), which is not supported yet")
+    output = inner.get_output_embeddings()
+    cap = getattr(inner.config, "final_logit_softcapping", None)
+    return output if cap is None else SoftCapped(output, cap)
+
+
+class SoftCapped(nn.Module):
+    """cap * tanh(logits / cap), as Gemma 2 does."""
+
+    def __init__(self, output: nn.Module, cap: float) -> None:
+        super().__init__()
+        self.output, self.cap = output, cap
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.output(hidden) / self.cap) * self.cap
+
+
+@contextmanager
+def active(role: Role) -> Iterator[None]:
+    """Within, the role's network computes with the role's adapter (or bare)."""
+    if not isinstance(role.network, PeftModel):
+        yield
+        return
+    # peft freezes and thaws adapters as it switches; which parameters train is the policy's decision alone.
+    wanted = [(p, p.requires_grad) for p in role.network.parameters()]
+    if role.adapter is None:
+        with role.network.disable_adapter():
+            yield
+    else:
+        role.network.set_adapter(role.adapter)
+        _restore(wanted)
+        yield
+    _restore(wanted)
+
+
+def _restore(wanted: list[tuple[nn.Parameter, bool]]) -> None:
+    for p, needs in wanted:
+        p.requires_grad_(needs)
