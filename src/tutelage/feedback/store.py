@@ -11,14 +11,16 @@ fsync per batch.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from tutelage.core.errors import Interrupted, UserError
@@ -105,7 +107,7 @@ class Store:
             return sa.create_engine(self.place)
         # No connection outlives its use: the last one to close folds the log into the file, and a fork inherits nothing.
         engine = sa.create_engine(f"sqlite:///{self._path}", poolclass=sa.NullPool, connect_args={"timeout": PATIENCE})
-        sa.event.listen(engine, "connect", _durable)
+        event.listen(engine, "connect", _durable)
         return engine
 
     def _prepare(self) -> None:
@@ -129,7 +131,7 @@ class Store:
         elif found is not None and found > SCHEMA:
             raise UserError(f"{self.place}: was written by a later release (schema {found}; this one reads up to {SCHEMA})")
 
-    def _rows(self, query: sa.Select[Any]) -> Iterator[Any]:
+    def _rows(self, query: sa.Executable) -> Iterator[Any]:
         if not self._exists():
             return
         with self._named(), self._engine.connect() as connection:
@@ -142,14 +144,14 @@ class Store:
             yield from connection.execution_options(yield_per=1000).execute(query)
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _named(self) -> Generator[None]:
         """Say what a database's refusal means: the user's mistake, or the machine's."""
         try:
             yield
-        except (sa.exc.OperationalError, OSError) as error:
+        except (OperationalError, OSError) as error:
             raise Interrupted(f"{self.place}: {getattr(error, 'orig', None) or error}") from error
-        except sa.exc.DatabaseError as error:
-            if type(error) is not sa.exc.DatabaseError:
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
                 raise
             raise UserError(f"{self.place}: is no store of annotations ({error.orig})") from error
 

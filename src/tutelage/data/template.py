@@ -1,0 +1,153 @@
+"""Conversations as text: the tokenizer's own chat template, or ours where it has none.
+
+A template is asked for three things only: the text up to and with the generation mark (what the sampler is given), the text that
+the assistant writes after it, and which characters of that are the assistant's (`{% generation %}` marks, where it has them).
+Whatever a template writes after the end token is its own and never trained.
+
+    ours:  <|user|>\\ntext\\n<|assistant|>\\nresponse END \\n
+
+begins with the tokenizer's beginning token where it has one, and needs no special token but the end.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerFast
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from tutelage.core.errors import UserError
+from tutelage.core.text import Message
+
+OURS = (
+    "{{- bos_token if bos_token and bos_token != eos_token else '' -}}"
+    "{%- for message in messages -%}"
+    "{{- '<|' + message['role'] + '|>\\n' -}}"
+    "{%- if message['role'] == 'assistant' -%}{%- generation -%}{{- message['content'] + eos_token -}}{%- endgeneration -%}"
+    "{%- else -%}{{- message['content'] -}}{%- endif -%}{{- '\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>\\n' -}}{%- endif -%}"
+)
+TODAY = "26 Jul 2024"
+"""The date that templates write which ask for one: a prompt must be the same tomorrow."""
+PROBE = "qxzprobezxq"
+
+Spans = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One assistant turn as text: `head` is what the sampler is given, `written` what comes after it, without the end."""
+
+    head: str
+    written: str
+    marks: Spans | None
+    """Characters of head + written that the assistant wrote, by the template's own marks; None: all of `written`."""
+    ends: bool
+    """Whether the template wrote the end token after it."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A chat template and what was found out about it by asking."""
+
+    source: str
+    tokens: Mapping[str, Any]
+    """The tokenizer's special tokens by name, as templates know them."""
+    end: str
+    special: tuple[str, ...]
+    before_end: str = ""
+    """What the template writes between a response and its end (often nothing, sometimes a space)."""
+    after: str = ""
+    """What it writes after a response when it writes no end."""
+
+    @property
+    def marked(self) -> bool:
+        return re.search(r"\{%-?\s*generation\s*-?%\}", self.source) is not None
+
+    def head(self, messages: Sequence[Message], where: str) -> str:
+        """The conversation and the generation mark."""
+        return self.render(messages, where, mark=True)[0]
+
+    def turn(self, messages: Sequence[Message], content: str, finished: bool, where: str) -> Turn:
+        """The assistant's answer `content` after `messages`. UserError when the template writes another beginning before answers
+        than before the generation mark."""
+        head = self.head(messages, where)
+        text, marks = self.render([*messages, Message("assistant", (content,))], where)
+        if not text.startswith(head):
+            raise UserError(
+                f"{where}: the chat template begins an answer otherwise than its generation mark, {head[-40:]!r}; correct the template"
+            )
+        written, end, _ = text[len(head) :].partition(self.end)
+        if not end:
+            written = written.removesuffix(self.after)
+        elif not finished:
+            written = written.removesuffix(self.before_end)
+        return Turn(head, written, marks, bool(end))
+
+    def render(self, messages: Sequence[Message], where: str, mark: bool = False) -> tuple[str, Spans | None]:
+        """The text, and the spans of characters that the template marks as the assistant's (None: it has no marks)."""
+        if not messages:
+            raise UserError(f"{where}: a conversation needs a message before the answer")
+        self._refuse_special(messages, where)
+        try:
+            (text,), spans = render_jinja_template(
+                conversations=[[_plain(m) for m in messages]],
+                chat_template=self.source,
+                add_generation_prompt=mark,
+                return_assistant_tokens_mask=self.marked,
+                date_string=TODAY,
+                **self.tokens,
+            )
+        except TemplateError as error:
+            raise UserError(f"{where}: the chat template refuses this conversation: {error}") from error
+        return text, tuple((int(a), int(b)) for a, b in spans[0]) if self.marked else None
+
+    def _refuse_special(self, messages: Sequence[Message], where: str) -> None:
+        for message in messages:
+            found = next((token for token in self.special if token in message.text), None)
+            if found is not None:
+                raise UserError(
+                    f"{where}: the {message.role}'s text holds {found!r}, a special token of the tokenizer; remove or rewrite it"
+                )
+
+
+def template_of(tokenizer: PreTrainedTokenizerFast) -> Template:
+    """The tokenizer's template, or ours. UserError for one that can't be trained on: it drops answers, ends them by another token
+    than the tokenizer's end, or writes today's date."""
+    source = tokenizer.chat_template or OURS
+    if not isinstance(source, str):
+        raise UserError("the tokenizer has several chat templates; keep one in chat_template.jinja")
+    if "strftime_now" in source and "date_string" not in source:
+        raise UserError("the chat template writes today's date (strftime_now), so a prompt would change overnight; write a fixed date")
+    end = str(tokenizer.eos_token)
+    special = tuple(sorted({str(t) for t in [*tokenizer.all_special_tokens, *_marked_special(tokenizer)]}))
+    first = Template(source, dict(tokenizer.special_tokens_map), end, special)
+    question = [Message("user", ("hello",))]
+    text, _ = first.render([*question, Message("assistant", (PROBE,))], "chat template")
+    _, found, after = text.rpartition(PROBE)
+    if not found:
+        raise UserError("the chat template doesn't write what the assistant said; correct the template")
+    before, ends, _ = after.partition(end)
+    other = next((token for token in special if token in (before if ends else after)), None)
+    if other is not None:
+        raise UserError(
+            f"the chat template ends an answer with {other!r}, but the tokenizer's end token is {end!r}; set eos_token to {other!r}"
+        )
+    return Template(source, first.tokens, end, special, before_end=before if ends else "", after="" if ends else after)
+
+
+def _marked_special(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    plain: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        plain["tool_calls"] = [json.loads(call) for call in message.tool_calls]
+    if message.name is not None:
+        plain["name"] = message.name
+    return plain
