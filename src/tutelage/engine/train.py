@@ -1,0 +1,111 @@
+"""The loop around the engine: take a step's examples from a source, learn, write down what was measured, keep checkpoints.
+
+A source is a function of the step (and, for rollouts, of the weights): `trees(step)`. So a run killed at any moment and started
+again does the steps since its last checkpoint once more and ends with the same weights; `metrics.jsonl` holds each step once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tutelage.core.files import JsonLines
+from tutelage.core.progress import Progress
+from tutelage.data.tree import Tree
+from tutelage.engine import checkpoint
+from tutelage.engine.engine import Engine
+
+
+class Source(Protocol):
+    """Where examples come from."""
+
+    def trees(self, step: int) -> Sequence[Tree]:
+        """The examples of an optimiser step."""
+        ...
+
+    def figures(self, step: int) -> Mapping[str, float]:
+        """What the source has to tell of a step, beside the losses."""
+        ...
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What `step`, the next one, needs from here; plain values."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A source without state: examples as a function of the step alone."""
+
+    at: Callable[[int], Sequence[Tree]]
+
+    def trees(self, step: int) -> Sequence[Tree]:
+        return self.at(step)
+
+    def figures(self, step: int) -> Mapping[str, float]:
+        return {}
+
+    def state(self, step: int) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Something measured during training: `measure(step)` before step 0, every `every` steps, and after the last."""
+
+    every: int
+    measure: Callable[[int], Mapping[str, float]]
+
+
+def train(
+    engine: Engine,
+    source: Source,
+    steps: int,
+    folder: Path,
+    progress: Progress,
+    name: str,
+    every: int = 50,
+    probe: Probe | None = None,
+    shown: Sequence[str] = (),
+) -> None:
+    """Do the steps that are left, up to `steps`. Writes `metrics.jsonl` and `checkpoint.pt` into `folder`.
+
+    `every`: steps between checkpoints. `shown`: which figures the progress line shows.
+    """
+    kept, metrics = folder / "checkpoint.pt", JsonLines(folder / "metrics.jsonl")
+    first = _resumed(engine, source, kept)
+    metrics.truncate_after(lambda row: row["step"] <= first)
+    progress.stage(name, steps)
+    for step in range(first, steps):
+        trees = source.trees(step)
+        before = _probed(probe, step, steps)
+        told = {**engine.step(trees, step, steps), **source.figures(step), **before}
+        if step + 1 == steps:
+            told |= {f"{key}/after": value for key, value in _probed(probe, steps, steps).items()}
+        tokens = sum(tree.length for tree in trees)
+        if engine.ranks.rank == 0:
+            metrics.append([{"step": step + 1, "tokens": tokens, **told}])
+        progress.tick(step + 1, tokens, **{key: told[key] for key in shown if key in told})
+        if (step + 1) % every == 0 and engine.ranks.rank == 0:
+            checkpoint.save(kept, step + 1, engine.state(), source.state(step + 1))
+    if engine.ranks.rank == 0 and steps > first and steps % every:
+        checkpoint.save(kept, steps, engine.state(), source.state(steps))
+
+
+def _resumed(engine: Engine, source: Source, kept: Path) -> int:
+    saved = checkpoint.load(kept)
+    if saved is None:
+        return 0
+    engine.restore(saved["engine"])
+    source.restore(saved["source"])
+    return int(saved["step"])
+
+
+def _probed(probe: Probe | None, step: int, steps: int) -> dict[str, float]:
+    if probe is None or (step % probe.every and step < steps):
+        return {}
+    return {f"probe/{key}": value for key, value in probe.measure(step).items()}
