@@ -13,7 +13,7 @@ from html import escape
 from tutelage.evals.eval import Result
 from tutelage.evals.findings import Findings, Point, number, span
 
-WIDTH, LABEL, VALUE, ROW, TOP, BOTTOM = 340, 104, 44, 24, 6, 22
+WIDTH, LABEL, VALUE, ROW, TOP, BOTTOM = 340, 96, 44, 24, 6, 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def row(found: Findings, result: Result, x: Axis, y: float, strong: bool) -> str
     label = found.label(result.stage)
     low, high = (v if math.isfinite(v) else result.mean for v in (result.low, result.high))
     return (
-        f'<text class="name{weight}" x="{LABEL - 4}" y="{y + 4:.1f}" text-anchor="end">{escape(short(label, 16))}</text>'
+        f'<text class="name{weight}" x="0" y="{y + 4:.1f}">{escape(short(label, 16))}</text>'
         f'<line class="whisker {color}" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<circle class="dot {color}" cx="{x(result.mean):.1f}" cy="{y:.1f}" r="{5 if strong else 4}"/>'
         f'<text class="value{weight}" x="{WIDTH - 2}" y="{y + 4:.1f}" text-anchor="end">{number(result.mean, result.measure)}</text>'

@@ -5,13 +5,13 @@ difference, because both answered the same prompts; so overlapping whiskers prov
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tutelage.core import statistics
 from tutelage.core.errors import UserError
-from tutelage.evals.eval import Measure, Result, Sample, linearized, on_scale
+from tutelage.evals.eval import Measure, Result, Sample, on_scale, weights_of
 
 Verdict = Literal["better", "worse", "not shown"]
 
@@ -57,9 +57,10 @@ def shared(a: Result, b: Result) -> list[tuple[Sample, Sample]]:
 
 
 def compare_items(measure: Measure, a: str, b: str, pairs: Sequence[tuple[Sample, Sample]], family: str = "") -> Comparison:
-    x = linearized(measure, [first for first, _ in pairs])
-    y = linearized(measure, [second for _, second in pairs])
-    found = on_scale(measure, statistics.paired(x, y, [first.cluster for first, _ in pairs]), less=1.0)
+    x, y = [first.value for first, _ in pairs], [second.value for _, second in pairs]
+    own = [first for first, _ in pairs]
+    weights = weights_of(measure, own)
+    found = on_scale(measure, statistics.paired(x, y, [sample.cluster for sample in own], weights=weights), less=1.0)
     verdict = judged(found.low, found.high, measure.higher_is_better)
     return Comparison(a, b, measure.name, found.mean, found.low, found.high, found.n, verdict, family)
 
@@ -94,10 +95,10 @@ class Claim:
     eval: str
     by: float = 0.0
 
-    @property
-    def text(self) -> str:
-        wording = {True: f"at least {self.by:g} better than", False: f"no more than {-self.by:g} worse than"}[self.by >= 0]
-        return f"{self.a} is {'better than' if self.by == 0 else wording} {self.b} on {self.eval}"
+    def text(self, label: Callable[[str], str] = str) -> str:
+        """The claim in words; `label` names stages."""
+        wording = f"at least {self.by:g} better than" if self.by > 0 else f"no more than {-self.by:g} worse than"
+        return f"{label(self.a)} is {wording if self.by else 'better than'} {label(self.b)} on {self.eval}"
 
 
 def claim(text: str) -> Claim:

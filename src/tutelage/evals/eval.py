@@ -2,8 +2,8 @@
 
 Every eval keeps its samples (item, family, value, cluster), because all that is said later is said about the same items: an interval
 is clustered by prompt or by document, and a comparison of two stages is paired item by item (Miller 2024, "Adding error bars to
-evals"). Where families weigh the same, and where a figure is a ratio of totals (nats per token), the samples are linearized first:
-their plain mean is then exactly the figure, and their spread is that of the figure.
+evals"). Where a figure is a ratio of totals (nats per token), its samples are linearized first (`ratio`): their plain mean is then
+exactly the figure, and their spread is that of the figure.
 """
 
 import math
@@ -11,8 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
-
-import numpy as np
 
 from tutelage.core import statistics
 from tutelage.core.errors import UserError
@@ -111,7 +109,7 @@ class Cloze:
 
 @dataclass(frozen=True)
 class Enumerable:
-    """A prompt whose answers can be listed, with the reward of each: the exact optimum is known (see `evals/enumerable.py`)."""
+    """A prompt whose answers can be listed, with the reward of each and, last, of everything else: the exact optimum is known."""
 
     prompt: Prompt
     answers: tuple[str, ...]
@@ -177,9 +175,13 @@ class Subject(Protocol):
         """A reward model's scores, scaled."""
         ...
 
+    def kl(self, prompts: Sequence[Prompt]) -> list[float]:
+        """Nats per answer between this policy and its parent, on an answer of its own to each prompt."""
+        ...
+
 
 class Eval(Protocol):
-    """One file in `evals/`: a frozen dataclass whose fields are the settings. The file `reward_accuracy.py` holds `RewardAccuracy`."""
+    """One file in `evals/`: a frozen dataclass whose fields are the settings, and `EVAL`, one of it: what a recipe's name means."""
 
     def untestable(self, subject: Subject) -> str | None:
         """Why this can't be measured here, as a sentence for the report; "" where it does not apply; None where it can be measured."""
@@ -209,38 +211,27 @@ def measured(measure: Measure, stage: str, samples: Sequence[Sample]) -> Result:
 
 
 def estimate(measure: Measure, samples: Sequence[Sample]) -> Estimate:
-    """Mean and interval, on the measure's own scale. A rate without clusters has Wilson's interval."""
-    values = linearized(measure, samples)
+    """Mean and interval, on the measure's own scale. A rate of independent items has Wilson's interval."""
+    values = [sample.value for sample in samples]
     clusters = [sample.cluster for sample in samples]
-    plain = not measure.balanced or len({sample.family for sample in samples}) == 1
-    if plain and set(values) <= {0.0, 1.0} and len(set(clusters)) == len(clusters):
+    weights = weights_of(measure, samples)
+    if weights is None and set(values) <= {0.0, 1.0} and len(set(clusters)) == len(clusters):
         return statistics.rate(int(sum(values)), len(values))
-    found = statistics.mean(values, clusters)
-    return on_scale(measure, found) if measure.scale == "log" else found
+    return on_scale(measure, statistics.mean(values, clusters, weights=weights))
+
+
+def weights_of(measure: Measure, samples: Sequence[Sample]) -> list[float] | None:
+    """Weights under which families count the same, where they do and there are several."""
+    families = [sample.family for sample in samples]
+    return statistics.balanced(families) if measure.balanced and len(set(families)) > 1 else None
 
 
 def on_scale(measure: Measure, found: Estimate, less: float = 0.0) -> Estimate:
     """exp(estimate) - less, where the measure is a logarithm."""
     if measure.scale == "plain":
         return found
-    mean, low, high = (math.exp(min(x, 700.0)) - less for x in (found.mean, found.low, found.high))
+    mean, low, high = (math.inf if x > 700 else math.exp(x) - less for x in (found.mean, found.low, found.high))
     return Estimate(mean=mean, low=low, high=high, n=found.n, clusters=found.clusters)
-
-
-def linearized(measure: Measure, samples: Sequence[Sample]) -> list[float]:
-    """Values whose plain mean is the figure. Linear in the values, so that differences of two stages are right as well.
-
-    For families that weigh the same:  x_i' = m + (x_i - m_f) N / (F n_f)  with m the mean of the family means m_f.
-    """
-    if not measure.balanced:
-        return [sample.value for sample in samples]
-    parts: dict[str, list[float]] = defaultdict(list)
-    for sample in samples:
-        parts[sample.family].append(sample.value)
-    means = {name: float(np.mean(values)) for name, values in parts.items()}
-    whole = float(np.mean(list(means.values())))
-    share = {name: len(samples) / (len(parts) * len(values)) for name, values in parts.items()}
-    return [whole + (s.value - means[s.family]) * share[s.family] for s in samples]
 
 
 def ratio(totals: Sequence[float], counts: Sequence[float]) -> list[float]:

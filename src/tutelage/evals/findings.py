@@ -3,6 +3,7 @@
 Nothing here measures or draws: what was found goes in, words come out, so a sentence can be tested without a model.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -128,7 +129,7 @@ class Findings:
 
 
 def headline_stage(found: Findings) -> str:
-    """The stage that the report is about: the first listed among those with the longest line of ancestors."""
+    """The stage that the report is about: of those with the first measure the one with the longest line of ancestors, the first listed."""
     if found.main:
         return found.main
 
@@ -136,8 +137,10 @@ def headline_stage(found: Findings) -> str:
         parent = found.parent(stage)
         return 1 + depth(parent) if parent else 0
 
-    trained = [name for name in found.order if any(note.name == name for note in found.stages)] or found.order
-    return max(trained, key=depth) if trained else ""
+    first = next(iter(found.measures), "")
+    with_it = [name for name in found.order if found.result(first, name)]
+    trained = [name for name in with_it if any(note.name == name for note in found.stages)] or with_it
+    return max(trained, key=depth, default="")
 
 
 def sentence(found: Findings) -> str:
@@ -170,9 +173,7 @@ def verdict_words(found: Findings, c: Comparison, measure: Measure) -> str:
 def losses(found: Findings, main: str, parent: str, headline: Measure) -> str:
     """Where `main` is shown to be worse: main measures first, then families of the headline."""
     worse = [c for c in found.comparisons if (c.a, c.b, c.verdict) == (main, parent, "worse") and c.eval != headline.name]
-    said = [
-        f"{lower(found.measures[c.eval].title)} ({change(c, found.measures[c.eval])})" for c in worse if found.measures[c.eval].main
-    ]
+    said = [f"{lower(found.measures[c.eval].title)} ({change(c, found.measures[c.eval])})" for c in worse if found.measures[c.eval].main]
     a, b = found.result(headline.name, main), found.result(headline.name, parent)
     parts = compare_families(a, b) if a and b else []
     said += [f"{pretty(c.family).lower()} ({change(c, headline)})" for c in parts if c.verdict == "worse"]
@@ -200,6 +201,9 @@ def signed(value: float, measure: Measure) -> str:
 
 
 def span(low: float, high: float, measure: Measure, difference: bool = False) -> str:
+    """An interval; a single prompt or document gives none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "no interval"
     return f"{number(low, measure, difference)} to {number(high, measure, difference)}"
 
 
@@ -208,6 +212,8 @@ def change(c: Comparison, measure: Measure) -> str:
 
 
 def change_span(c: Comparison, measure: Measure) -> str:
+    if not (math.isfinite(c.low) and math.isfinite(c.high)):
+        return "no interval"
     return f"{signed(c.low, measure)} to {signed(c.high, measure)}"
 
 

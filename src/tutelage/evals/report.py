@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from tutelage.core.errors import UserError
-from tutelage.core.run import write_atomic
+from tutelage.core.files import write_atomic
 from tutelage.evals import charts
 from tutelage.evals.compare import Comparison, compare_families
 from tutelage.evals.eval import Measure
@@ -56,7 +56,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "curves": {name: {stage: list(map(dict, points)) for stage, points in lines.items()} for name, lines in found.curves.items()},
         "cost": {note.name: asdict(note.cost) for note in found.stages if note.cost},
         "stages": [{"name": n.name, "method": n.method, "parent": n.parent, "hash": n.hash} for n in found.stages],
-        "expected": [{"claim": j.claim.text, "held": j.held, "reason": j.reason} for j in found.judgements],
+        "expected": [{"claim": j.claim.text(), "held": j.held, "reason": j.reason} for j in found.judgements],
         "data": [asdict(source) for source in found.data],
         "people": [asdict(source) for source in found.people],
         "untested": list(found.untested),
@@ -128,7 +128,7 @@ def family_panels(found: Findings, main: str) -> list[dict[str, Any]]:
             "name": pretty(name),
             "old": number(old.mean, measure) if old else "",
             "new": number(part.mean, measure),
-            "span": interval(part.low, part.high, measure),
+            "span": span(part.low, part.high, measure),
             "n": part.n,
             "change": difference(changes[name], measure) if name in changes else None,
         })  # fmt: skip
@@ -148,11 +148,7 @@ def table(found: Findings, main: str) -> list[dict[str, Any]]:
 
 def cell(found: Findings, name: str, stage: str) -> dict[str, str] | None:
     r = found.result(name, stage)
-    return {"mean": number(r.mean, r.measure), "span": interval(r.low, r.high, r.measure), "n": f"{r.n:,}"} if r else None
-
-
-def interval(low: float, high: float, measure: Measure) -> str:
-    return span(low, high, measure) if math.isfinite(low) and math.isfinite(high) else "no interval"
+    return {"mean": number(r.mean, r.measure), "span": span(r.low, r.high, r.measure), "n": f"{r.n:,}"} if r else None
 
 
 def difference(c: Comparison, measure: Measure) -> dict[str, str]:
@@ -186,10 +182,9 @@ def against(points: Any, kl: Any) -> list[tuple[float, Point]]:
 
 
 def baselines(found: Findings) -> dict[str, float]:
-    """Results of stages that were not trained (best of n), on the first measure: lines to be beaten."""
+    """Overall gold of what was not trained (best of n): lines to be beaten."""
     trained = {note.name for note in found.stages}
-    first = next(iter(found.measures), "")
-    return {r.stage: r.mean for r in found.results if r.eval == first and r.stage not in trained}
+    return {r.stage: r.mean for r in found.results if r.eval == "overall" and r.stage not in trained}
 
 
 def costs(found: Findings) -> list[dict[str, Any]]:
