@@ -43,7 +43,7 @@ def test_a_rule_is_loaded_by_import_path_and_mistakes_are_named(tmp_path, monkey
     (tmp_path / "broken.py").write_text("import no_such_thing\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     rule = load_rule("myrules:long")
-    with pytest.raises(UserError, match="nan for prompt .*finite"):
+    with pytest.raises(UserError, match=r"nan for prompt .*finite"):
         rewarded([group(2)], [[]], [RuleReward("long", rule, decode=str)], -1.0)
     for path, words in (
         ("myrules", "package.module:function"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 
 from tutelage.rollouts.rollout import Reward, Rollout
@@ -26,9 +26,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Credit:
+    """How what was earned is shared out among tokens."""
+
     kl_coef: Annotated[float, Ge(0.0)] = 0.05
     """beta, in scaled units of reward per nat; 0 or more, usually 0.01-0.2."""
-    discount: Annotated[float, Gt(0.0), Interval(le=1.0)] = 1.0
+    discount: Annotated[float, Interval(gt=0.0, le=1.0)] = 1.0
     """gamma per token; (0, 1], 1 for language."""
     trace: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.95
     """lambda: 1 trusts what was earned (no bias), 0 trusts the value (little variance)."""
@@ -101,6 +103,7 @@ class Moments:
 
 
 def moments(arrays: Sequence[Array]) -> Moments:
+    """Of all numbers of all arrays together."""
     every = np.concatenate(arrays)
     return Moments(len(every), float(every.sum()), float((every**2).sum()))
 

@@ -19,6 +19,8 @@ from tutelage.objectives.objective import Read
 
 @dataclass(frozen=True)
 class Reward:
+    """What one token earned, and why."""
+
     place: int
     """The token of the response that earns it, from 0."""
     value: float
@@ -28,6 +30,8 @@ class Reward:
 
 @dataclass(frozen=True)
 class Rollout:
+    """One response that the policy sampled, in full."""
+
     prompt_id: str
     sample: int
     """Which of the responses to this prompt in its phase, from 0."""
