@@ -163,6 +163,6 @@ def attending(model: PreTrainedModel, name: str = NAME) -> Iterator[None]:
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        model.set_attn_implementation(before or "eager")
         for module, mode in modes:
             module.training = mode

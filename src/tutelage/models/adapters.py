@@ -1,0 +1,159 @@
+"""LoRA through peft: W x + (alpha / rank) B A x with B = 0 at the start (Hu et al. 2021), so an adapted model begins as its base to
+the last bit. Several named adapters live in one base and are the roles of a policy; saved, each is a plain peft folder.
+
+The targets are named here rather than left to peft's "all-linear", so a second adapter gets the same places as the first, and the
+first matrices are a function of the seed alone.
+"""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from tutelage.core.errors import Interrupted, UserError
+
+WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A low-rank adapter."""
+
+    rank: Annotated[int, Ge(1)] = 8
+    """Rows of A; 4 to 64 are usual."""
+    alpha: Annotated[float, Gt(0)] = 16.0
+    """The product is scaled by alpha / rank."""
+    targets: str | tuple[str, ...] = "all-linear"
+    """Names of the linear layers to adapt (q_proj, ...), or all of them; never the words' output matrix."""
+
+
+def wrap(model: PreTrainedModel | PeftModel, lora: Lora, name: str, seed: int) -> PeftModel:
+    """`model` with a new adapter `name`, active and trainable, everything else frozen. The model's own layers are changed in place;
+    an already adapted model gets one adapter more. Raises UserError for a target that isn't there, or a name that is taken."""
+    if isinstance(model, PeftModel) and name in model.peft_config:
+        raise UserError(f"adapter {name!r} is there already; there are {', '.join(model.peft_config)}")
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(inner, PreTrainedModel)
+    config = _config(inner, lora)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(model, PeftModel):
+            model.add_adapter(name, config)
+        else:
+            model = get_peft_model(model, config, adapter_name=name)
+    model.set_adapter(name)
+    return model.eval()
+
+
+def linear_layers(model: PreTrainedModel) -> tuple[str, ...]:
+    """The names, without their path, of all linear layers but the words' output matrix."""
+    output = model.get_output_embeddings()
+    names = [
+        name.removesuffix(".base_layer").rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not output and ".lora_" not in name
+    ]
+    return tuple(sorted(set(names)))
+
+
+def _config(model: PreTrainedModel, lora: Lora) -> LoraConfig:
+    there = linear_layers(model)
+    targets = there if lora.targets == "all-linear" else (lora.targets,) if isinstance(lora.targets, str) else lora.targets
+    strange = [target for target in targets if target not in there]
+    if strange:
+        raise UserError(f"lora.targets: no layer is named {strange[0]!r}; there are {', '.join(there)}")
+    transposed = any(isinstance(module, Conv1D) for module in model.modules())
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  (peft divides it; a fraction is fine)
+        target_modules=sorted(targets),
+        lora_dropout=0.0,
+        fan_in_fan_out=transposed,
+        task_type="CAUSAL_LM",
+    )
+
+
+def parameters(model: PeftModel, name: str) -> dict[str, nn.Parameter]:
+    """The adapter's own parameters, by their full names."""
+    return {full: p for full, p in model.named_parameters() if f".{name}." in f"{full}."}
+
+
+def freeze(model: PeftModel, name: str) -> None:
+    """No gradient for the adapter `name`. (Making an adapter active with peft's `set_adapter` gives it gradients again.)"""
+    for p in parameters(model, name).values():
+        p.requires_grad_(False)
+
+
+def duplicate(model: PeftModel, source: str, target: str) -> None:
+    """Make `target` a frozen copy of `source`, over an adapter of that name if there is one. The active adapter stays active."""
+    before = {full: p.requires_grad for full, p in model.named_parameters()}
+    active = model.active_adapters
+    if target not in model.peft_config:
+        with torch.random.fork_rng(devices=[]):
+            model.add_adapter(target, copy.deepcopy(model.peft_config[source]))
+    state = get_peft_model_state_dict(model, adapter_name=source, save_embedding_layers=False)
+    set_peft_model_state_dict(model, {name: x.detach().clone() for name, x in state.items()}, adapter_name=target)
+    model.base_model.set_adapter(active)
+    for full, p in model.named_parameters():
+        p.requires_grad_(before.get(full, False) and f".{target}." not in full)
+
+
+def merged(model: PeftModel, name: str) -> PreTrainedModel:
+    """A plain transformers model, a copy, with the adapter `name` added into its weights."""
+    whole = copy.deepcopy(model)
+    whole.set_adapter(name)
+    plain = whole.merge_and_unload(adapter_names=[name])
+    assert isinstance(plain, PreTrainedModel)
+    return plain.requires_grad_(True)
+
+
+def save(model: PeftModel, name: str, directory: Path, base: str = "") -> None:
+    """The adapter alone, as a folder that plain peft loads. `base` says which model it belongs on (a hub id, an artifact's hash).
+    Raises Interrupted when the disk refuses."""
+    state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+    config = copy.deepcopy(model.peft_config[name])
+    config.base_model_name_or_path = base or None
+    config.inference_mode = True
+    if isinstance(config, LoraConfig) and isinstance(config.target_modules, set):
+        config.target_modules = sorted(config.target_modules)  # a set's order differs between processes, a file must not
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        save_file({key: state[key].detach().contiguous() for key in sorted(state)}, directory / WEIGHTS, metadata={"format": "pt"})
+        config.save_pretrained(str(directory))
+    except (OSError, SafetensorError) as problem:
+        raise Interrupted(f"{directory}: the adapter could not be written ({problem}); free the disk and run again") from problem
+
+
+def load(model: PreTrainedModel | PeftModel, directory: Path, name: str) -> PeftModel:
+    """`model` with the adapter in `directory` as `name`, active and frozen. Raises UserError for a folder that holds none, or one
+    made for another shape of model."""
+    for file in (SETTINGS, WEIGHTS):
+        if not (directory / file).is_file():
+            raise UserError(f"{directory}: no {file} here; an adapter's folder holds {SETTINGS} and {WEIGHTS}")
+    config = LoraConfig.from_pretrained(str(directory))
+    config.inference_mode = True
+    try:
+        state = load_file(directory / WEIGHTS)
+        with torch.random.fork_rng(devices=[]):
+            if isinstance(model, PeftModel):
+                model.add_adapter(name, config)
+            else:
+                model = get_peft_model(model, config, adapter_name=name)
+        told = set_peft_model_state_dict(model, state, adapter_name=name)
+    except (ValueError, RuntimeError, SafetensorError) as problem:
+        raise UserError(f"{directory}: this adapter doesn't fit the model ({str(problem).splitlines()[0]})") from problem
+    missing = [key for key in told.missing_keys if f".{name}." in key]
+    if missing or told.unexpected_keys:
+        raise UserError(f"{directory}: this adapter doesn't fit the model (at {(missing or told.unexpected_keys)[0]})")
+    model.set_adapter(name)
+    freeze(model, name)
+    return model.eval()

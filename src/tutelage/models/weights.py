@@ -1,0 +1,186 @@
+"""Models on disk: plain transformers folders, which load where Tutelage isn't installed.
+
+A model with a scalar head is saved as its family's `...ForSequenceClassification` with one label: plain transformers then gives
+w . h at the last token that isn't padding, and the score is that up to an affine map,
+
+    score = (w . h - score_shift) * score_scale,
+
+whose two constants stand in `config.json` and, with these words, in `score.json`.
+"""
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from tutelage.core.errors import Interrupted, UserError
+from tutelage.models.heads import ScalarHead
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+SHIFT, SCALE = "score_shift", "score_scale"
+
+
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, directory: Path, head: ScalarHead | None = None) -> None:
+    """Write weights, config, generation config, tokenizer and chat template into `directory`, which is made if need be.
+
+    The folder is not whole before the last file is written: write beside the final name and rename. Raises UserError for a
+    tokenizer that isn't the model's, Interrupted when the disk refuses.
+    """
+    _check_match(model, tokenizer, str(directory))
+    if head is not None and tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise UserError(f"{directory}: pad and end are one token, so plain transformers would score the token before the end; name a pad")
+    for config in (model.config, model.generation_config):
+        if config is not None:
+            config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _saved_form(model, head).save_pretrained(directory)
+        if model.generation_config is not None:
+            model.generation_config.save_pretrained(directory)
+        if head is not None:
+            meaning = f"score = (logit - {SHIFT}) * {SCALE}"
+            text = json.dumps({SHIFT: head.shift.item(), SCALE: head.scale.item(), "meaning": meaning}, indent=2)
+            (directory / "score.json").write_text(text + "\n")
+        tokenizer.save_pretrained(directory)
+    except (OSError, SafetensorError) as problem:
+        raise Interrupted(f"{directory}: the model could not be written ({problem}); free the disk and run again") from problem
+
+
+def _saved_form(model: PreTrainedModel, head: ScalarHead | None) -> PreTrainedModel:
+    """What transformers saves: the model itself, or its trunk under a classifier of one label. Shares the weights."""
+    if head is None:
+        for name in (SHIFT, SCALE):
+            if hasattr(model.config, name):
+                delattr(model.config, name)
+        return model
+    config = copy.deepcopy(model.config)
+    config.num_labels = 1
+    config._attn_implementation = "eager"  # the copy never runs
+    setattr(config, SHIFT, head.shift.item())
+    setattr(config, SCALE, head.scale.item())
+    with torch.device("meta"):
+        scored = AutoModelForSequenceClassification.from_config(config)
+    setattr(scored, scored.base_model_prefix, model.base_model)
+    scored.score = nn.Linear(head.weight.shape[1], 1, bias=False, device="meta")
+    scored.score.weight = nn.Parameter(head.weight.detach().to(next(model.parameters()).dtype), requires_grad=False)
+    return scored
+
+
+def load(directory: Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The causal model and tokenizer in `directory`; `dtype` None: as saved. Never looks beyond the folder.
+
+    A reward or value model comes back as its causal model (and `load_head` gives its head); where its words had an output matrix
+    of their own, that was not saved, and asking for words raises. Raises UserError for a folder that isn't a whole model.
+    """
+    _check_folder(directory)
+    tokenizer = _tokenizer(directory)
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # the load report speaks of a missing head that is no fault
+    try:
+        model, told = AutoModelForCausalLM.from_pretrained(
+            directory, dtype=dtype or "auto", local_files_only=True, output_loading_info=True
+        )
+    except (ValueError, RuntimeError, OSError, SafetensorError) as problem:
+        raise UserError(f"{directory}: no causal language model can be loaded from here ({str(problem).splitlines()[0]})") from problem
+    finally:
+        transformers.logging.set_verbosity(level)
+    _check_whole(model, sorted(told["missing_keys"]), directory)
+    _check_match(model, tokenizer, str(directory))
+    return model.eval(), tokenizer
+
+
+def load_head(directory: Path) -> ScalarHead | None:
+    """The scalar head saved in `directory`, in float32 (float64 for a float64 model); None for a model that has none.
+
+    A classifier of one label from elsewhere has no affine map: its shift is 0 and its scale 1.
+    """
+    _check_folder(directory)
+    weight = _tensor(directory, "score.weight")
+    if weight is None:
+        return None
+    if weight.shape[0] != 1:
+        raise UserError(f"{directory}: a score needs one label; this model has {weight.shape[0]}")
+    config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    head = ScalarHead(weight.shape[1], torch.promote_types(weight.dtype, torch.float32))
+    with torch.no_grad():
+        head.weight.copy_(weight)
+    head.calibrate(getattr(config, SHIFT, 0.0), getattr(config, SCALE, 1.0))
+    return head
+
+
+def weights_hash(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of everything a save would hold, in the order of names."""
+    digest = hashlib.sha256()
+    for name, x in sorted(model.state_dict().items()):
+        digest.update(f"{name}:{x.dtype}:{tuple(x.shape)};".encode())
+        digest.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+class NoWords(nn.Module):
+    """Stands where a reward model has no output matrix for words."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError("this is a reward or value model: its output matrix for words was not saved")
+
+
+def _check_folder(directory: Path) -> None:
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such folder; a model is a folder with config.json, model.safetensors and a tokenizer")
+    if not (directory / "config.json").is_file():
+        kind = " (an adapter: name the model it belongs on, too)" if (directory / "adapter_config.json").is_file() else ""
+        raise UserError(f"{directory}: no config.json here, so this is no transformers model{kind}")
+    if not any((directory / name).is_file() for name in WEIGHTS):
+        raise UserError(f"{directory}: no model.safetensors here; save the weights with safetensors (pickled weights are not read)")
+
+
+def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    if not (directory / "tokenizer.json").is_file():
+        raise UserError(f"{directory}: no tokenizer.json here; save the model's fast tokenizer beside its weights")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except Exception as problem:  # the tokenizers library raises bare Exceptions
+        raise UserError(f"{directory}: the tokenizer can't be read ({str(problem).splitlines()[0]})") from problem
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"{directory}: the tokenizer names no eos_token, so no response could end; name it in tokenizer_config.json")
+    return tokenizer
+
+
+def _check_whole(model: PreTrainedModel, missing: list[str], directory: Path) -> None:
+    output = model.get_output_embeddings()
+    of_words = [name for name, module in model.named_modules() if module is output]
+    lost = [name for name in missing if name.rpartition(".")[0] not in of_words]
+    if missing and not lost and _tensor(directory, "score.weight") is not None:
+        model.set_output_embeddings(NoWords())
+    elif missing:
+        raise UserError(f"{directory}: the weights lack {(lost or missing)[0]}; this is no whole {type(model).__name__}")
+
+
+def _check_match(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= rows:
+        raise UserError(f"{where}: the tokenizer has an id {highest}, the model {rows} rows; they don't belong together")
+
+
+def _tensor(directory: Path, name: str) -> torch.Tensor | None:
+    index = directory / WEIGHTS[1]
+    files = {WEIGHTS[0]} if not index.is_file() else set(json.loads(index.read_text())["weight_map"].values())
+    for file in sorted(files):
+        with safe_open(directory / file, framework="pt") as weights:
+            if name in weights.keys():  # noqa: SIM118  (no mapping)
+                return weights.get_tensor(name)
+    return None

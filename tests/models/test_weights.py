@@ -1,0 +1,170 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from tutelage.core.errors import UserError
+from tutelage.models.attention import BLOCKS
+from tutelage.models.create import MAKERS, Dimensions, new
+from tutelage.models.heads import ScalarHead
+from tutelage.models.tokenizer import words
+from tutelage.models.weights import load, load_head, save, weights_hash
+
+TOKENIZER = words(["ada", "is", "home"], 32)
+SMALL = Dimensions(width=32, layers=2, heads=2, context=64)
+IDS = [[3, 6, 7, 4, 8, 0], [3, 8, 4, 6, 0, 1]]
+
+
+def head_of(width=32):
+    head = ScalarHead(width)
+    with torch.no_grad():
+        head.weight.copy_(torch.linspace(-1, 1, width)[None])
+    head.calibrate(0.25, 3.0)
+    return head
+
+
+def elsewhere(code: str, *arguments: str) -> list:
+    """What `code` prints as JSON in an isolated process that can't have imported tutelage."""
+    guard = "import sys, json, torch, transformers\nassert 'tutelage' not in sys.modules\n"
+    done = subprocess.run([sys.executable, "-I", "-c", guard + code, *arguments], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("shape", MAKERS)
+def test_what_is_saved_comes_back(shape, tmp_path):
+    model = new(SMALL, TOKENIZER, seed=0, shape=shape)
+    save(model, TOKENIZER, tmp_path / "m")
+    back, tokenizer = load(tmp_path / "m")
+    assert weights_hash(back) == weights_hash(model)
+    assert tokenizer.get_vocab() == TOKENIZER.get_vocab() and tokenizer.chat_template == TOKENIZER.chat_template
+    assert torch.equal(back(torch.tensor(IDS)).logits, model(torch.tensor(IDS)).logits)
+    assert load_head(tmp_path / "m") is None
+    assert load(tmp_path / "m", torch.float64)[0].dtype == torch.float64
+
+
+def test_a_saved_model_loads_in_plain_transformers(tmp_path):
+    model = new(SMALL, TOKENIZER, seed=0)
+    model.set_attn_implementation(BLOCKS)  # as a policy leaves it
+    save(model, TOKENIZER, tmp_path)
+    assert "tutelage" not in (tmp_path / "config.json").read_text()
+    model.set_attn_implementation("sdpa")
+    logits, end, pad, chat, made = elsewhere(
+        """
+model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1])
+tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])
+g = model.generation_config
+chat = tokenizer.apply_chat_template([{"role": "user", "content": "ada is"}], add_generation_prompt=True)["input_ids"]
+print(json.dumps([model(torch.tensor([chat])).logits.tolist(), g.eos_token_id, g.pad_token_id, chat, str(model.dtype)]))
+""",
+        str(tmp_path),
+    )
+    assert (end, pad, chat, made) == (0, 1, [3, 6, 7, 4], "torch.float32")
+    assert torch.equal(torch.tensor(logits), model(torch.tensor([chat])).logits)
+
+
+@pytest.mark.parametrize("shape", MAKERS)
+def test_a_score_is_plain_transformers_up_to_the_affine_map(shape, tmp_path):
+    model, head = new(SMALL, TOKENIZER, seed=0, shape=shape), head_of()
+    save(model, TOKENIZER, tmp_path, head)
+    back, again = load(tmp_path)[0], load_head(tmp_path)
+    hidden = back.base_model(torch.tensor(IDS)).last_hidden_state[torch.arange(2), torch.tensor([5, 4])]
+    score = again(hidden)
+    assert torch.equal(score, head(model.base_model(torch.tensor(IDS)).last_hidden_state[torch.arange(2), torch.tensor([5, 4])]))
+    scored = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert scored.config.architectures[0].endswith("ForSequenceClassification")
+    assert torch.allclose((scored(torch.tensor(IDS)).logits[:, 0] - 0.25) * 3.0, score, atol=1e-6)
+
+
+def test_a_score_in_a_process_without_tutelage(tmp_path):
+    model, head = new(SMALL, TOKENIZER, seed=0), head_of()
+    save(model, TOKENIZER, tmp_path, head)
+    raw, shift, scale, told = elsewhere(
+        """
+model = transformers.AutoModelForSequenceClassification.from_pretrained(sys.argv[1])
+raw = model(torch.tensor(json.loads(sys.argv[2]))).logits[:, 0].tolist()
+print(json.dumps([raw, model.config.score_shift, model.config.score_scale, json.load(open(sys.argv[1] + "/score.json"))]))
+""",
+        str(tmp_path),
+        json.dumps(IDS),
+    )
+    assert (shift, scale) == (told["score_shift"], told["score_scale"]) == (0.25, 3.0)
+    ours = head(model.base_model(torch.tensor(IDS)).last_hidden_state[torch.arange(2), torch.tensor([5, 4])])
+    assert torch.allclose((torch.tensor(raw) - shift) * scale, ours, atol=1e-5)
+
+
+def test_saving_a_head_leaves_the_model_alone_and_words_forget_it(tmp_path):
+    model = new(SMALL, TOKENIZER, seed=0)
+    before, logits = weights_hash(model), model(torch.tensor(IDS)).logits
+    save(model, TOKENIZER, tmp_path / "reward", head_of())
+    assert weights_hash(model) == before and torch.equal(model(torch.tensor(IDS)).logits, logits)
+    save(load(tmp_path / "reward")[0], TOKENIZER, tmp_path / "words")
+    assert "score_shift" not in (tmp_path / "words" / "config.json").read_text()
+    assert load_head(tmp_path / "words") is None
+
+
+def test_an_untied_reward_model_refuses_to_speak(tmp_path):
+    model = new(SMALL, TOKENIZER, seed=0)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+    save(model, TOKENIZER, tmp_path, head_of())
+    back = load(tmp_path)[0]
+    assert torch.equal(back.base_model(torch.tensor(IDS)).last_hidden_state, model.base_model(torch.tensor(IDS)).last_hidden_state)
+    with pytest.raises(NotImplementedError):
+        back(torch.tensor(IDS))
+
+
+def test_the_hash_sees_names_types_and_bytes():
+    model = new(SMALL, TOKENIZER, seed=0)
+    one = weights_hash(model)
+    assert one == weights_hash(new(SMALL, TOKENIZER, seed=0)) != weights_hash(new(SMALL, TOKENIZER, seed=1))
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[0, 0] += 1e-6
+    assert weights_hash(model) != one
+    assert weights_hash(model.bfloat16()) not in (one,)
+
+
+def broken(tmp_path, name):
+    save(new(SMALL, TOKENIZER, seed=0), TOKENIZER, tmp_path)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    if name == "no weights":
+        weights.unlink()
+    if name == "no config":
+        config.unlink()
+    if name == "cut weights":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    if name == "fewer rows":
+        save(new(SMALL, words(["ada"], 16), seed=0), words(["ada"], 16), tmp_path)
+        TOKENIZER.save_pretrained(tmp_path)
+    if name == "no tokenizer":
+        (tmp_path / "tokenizer.json").unlink()
+    if name == "broken tokenizer":
+        (tmp_path / "tokenizer.json").write_text("{")
+    if name == "another model":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "num_hidden_layers": 3}))
+    if name == "unknown model":
+        config.write_text(json.dumps({"model_type": "no-such-model"}))
+
+
+@pytest.mark.parametrize(
+    "name", ["no weights", "no config", "cut weights", "fewer rows", "no tokenizer", "broken tokenizer", "another model", "unknown model"]
+)
+def test_folders_that_are_no_model_are_refused_in_one_sentence(name, tmp_path):
+    broken(tmp_path, name)
+    with pytest.raises(UserError) as error:
+        load(tmp_path)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_not_there():
+    with pytest.raises(UserError, match="no such folder"):
+        load(Path("/nowhere/at/all"))
+
+
+def test_a_tokenizer_of_another_model_is_not_saved(tmp_path):
+    with pytest.raises(UserError, match="don't belong together"):
+        save(new(SMALL, TOKENIZER, seed=0), words(["ada"], 64), tmp_path / "m")
+    assert not (tmp_path / "m").exists()
