@@ -1,0 +1,141 @@
+"""Twelve simulated annotators: they see the truth through their own tastes, haste and noise.
+
+utility = gold + length x log2(1 + tokens) + flattery x (flatters?) + position x (shown first?) + noise x N(0, 1)
+
+Each is right on 72 to 78 % of the pairs whose gold differs by 0.1 or more, as people agree with each other in InstructGPT (Ouyang et al.
+2022, section 3.4: 72.6 to 77.3 %). Responses whose utilities are closer than `tie` to the next share a tier. An answer depends on
+(seed, annotator, prompt, responses) only, so the same question asked twice gets the same answer; its seconds too come from the seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log2
+from typing import Any
+
+from tutelage.core.errors import UserError
+from tutelage.core.randomness import permutation, stream
+from tutelage.core.settings import closest
+from tutelage.core.text import Prompt, Response
+from tutelage.feedback.annotation import Annotation
+from tutelage.synthetic.gold import Gold, opened
+
+FLATTERY = {"dear", "wonderful", "happy", "thank", "nice"}
+GUIDELINE = "synthetic-1"
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """One person's way of judging; everything in units of gold (0..1)."""
+
+    name: str
+    length: float
+    """Added per doubling of a response's tokens."""
+    flattery: float
+    """Added for a response that flatters."""
+    position: float
+    """Added for the response shown first."""
+    noise: float
+    """Standard deviation of what can't be explained."""
+    tie: float
+    """Neighbors closer than this share a tier."""
+
+
+ANNOTATORS: dict[str, Annotator] = {
+    person.name: person
+    for person in (
+        Annotator("ann-01", 0.02, 0.05, 0.02, 0.50, 0.02),
+        Annotator("ann-02", 0.04, 0.00, 0.05, 0.48, 0.02),
+        Annotator("ann-03", -0.03, 0.02, 0.00, 0.52, 0.03),
+        Annotator("ann-04", 0.00, 0.10, 0.04, 0.50, 0.02),
+        Annotator("ann-05", 0.06, 0.05, 0.00, 0.45, 0.01),
+        Annotator("ann-06", -0.02, -0.05, 0.06, 0.52, 0.02),
+        Annotator("ann-07", 0.08, 0.10, 0.08, 0.42, 0.03),
+        Annotator("ann-08", 0.00, 0.00, 0.00, 0.55, 0.02),
+        Annotator("ann-09", 0.03, 0.08, 0.03, 0.48, 0.04),
+        Annotator("ann-10", -0.05, 0.00, 0.02, 0.52, 0.02),
+        Annotator("ann-11", 0.05, 0.03, 0.10, 0.45, 0.02),
+        Annotator("ann-12", 0.01, 0.06, 0.00, 0.50, 0.05),
+    )
+}
+
+
+def annotators() -> tuple[str, ...]:
+    """Their names."""
+    return tuple(ANNOTATORS)
+
+
+def shown_order(prompt: Prompt, responses: Sequence[Response], annotator: str, seed: int = 0) -> tuple[int, ...]:
+    """shown[place on the screen] = place in `responses`, shuffled anew for each annotator and prompt."""
+    return tuple(permutation(len(responses), "shown", seed, annotator, prompt.id))
+
+
+def utilities(prompt: Prompt, responses: Sequence[Response], annotator: str, shown: Sequence[int], seed: int = 0) -> list[float]:
+    """What each response is worth to this annotator. The same text always is worth the same, but for its place on the screen."""
+    person, gold = _person(annotator), Gold(seed)
+    found: list[float] = []
+    with opened("annotators"):
+        for place, response in enumerate(responses):
+            words = response.text.split()
+            noise = float(stream("annotator", seed, annotator, prompt.id, response.id).standard_normal())
+            found.append(
+                gold.scores(prompt, response.text, response.finished).overall
+                + person.length * log2(1 + len(words))
+                + person.flattery * bool(FLATTERY & set(words))
+                + person.position * (bool(shown) and shown[0] == place)
+                + person.noise * noise
+            )
+    return found
+
+
+def rank(prompt: Prompt, responses: Sequence[Response], annotator: str, shown: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
+    """A ranking's answer: {"tiers": [[best places], ..., [worst places]]}."""
+    worth = utilities(prompt, responses, annotator, shown, seed)
+    tie = _person(annotator).tie
+    order = sorted(range(len(responses)), key=lambda place: -worth[place])
+    tiers = [[order[0]]]
+    for before, place in pairwise(order):
+        if worth[before] - worth[place] < tie or responses[before].id == responses[place].id:
+            tiers[-1].append(place)
+        else:
+            tiers.append([place])
+    return {"tiers": tiers}
+
+
+def compare(prompt: Prompt, responses: Sequence[Response], annotator: str, shown: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
+    """A pair's answer: {"winner": 0 | 1 | "tie"}."""
+    tiers = rank(prompt, responses, annotator, shown, seed)["tiers"]
+    return {"winner": "tie" if len(tiers) == 1 else tiers[0][0]}
+
+
+TASKS = {"ranking": rank, "pair": compare}
+
+
+def annotate(prompt: Prompt, responses: Sequence[Response], task: str, annotator: str, seed: int = 0) -> Annotation:
+    """One whole annotation. UserError for an unknown annotator or a task that they can't do."""
+    if task not in TASKS:
+        raise UserError(f"synthetic:annotators can do {' and '.join(TASKS)}, not {task!r}{closest(task, TASKS)}")
+    shown = shown_order(prompt, responses, annotator, seed)
+    return Annotation(
+        prompt=prompt,
+        responses=tuple(responses),
+        task=task,
+        answer=TASKS[task](prompt, responses, annotator, shown, seed),
+        annotator=annotator,
+        shown=shown,
+        guideline=GUIDELINE,
+        seconds=seconds(prompt, responses, annotator, seed),
+    )
+
+
+def seconds(prompt: Prompt, responses: Sequence[Response], annotator: str, seed: int = 0) -> float:
+    """How long the answer took: four words a second, more or less (log-normal)."""
+    words = sum(len(r.text.split()) for r in responses) + sum(len(m.text.split()) for m in prompt.messages)
+    haste = float(stream("seconds", seed, annotator, prompt.id).lognormal(0.0, 0.3))
+    return round((3 + words / 4) * haste, 1)
+
+
+def _person(name: str) -> Annotator:
+    if name not in ANNOTATORS:
+        raise UserError(f"there is no simulated annotator {name!r}{closest(name, ANNOTATORS)}")
+    return ANNOTATORS[name]

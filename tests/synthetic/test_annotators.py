@@ -1,0 +1,94 @@
+"""The simulated annotators: right as often as people are, biased as they are, and always the same."""
+
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from tutelage.core.errors import UserError
+from tutelage.core.randomness import stream
+from tutelage.core.text import Response
+from tutelage.feedback.tasks.pair import Pair
+from tutelage.feedback.tasks.ranking import Ranking
+from tutelage.synthetic import annotators, items
+from tutelage.synthetic.demonstrations import demonstrate
+from tutelage.synthetic.gold import grade
+
+
+@cache
+def answered(n: int) -> tuple[tuple[items.Item, tuple[Response, ...]], ...]:
+    """Prompts with four answers each, as a tuned model would give them."""
+    rows = []
+    for k, item in enumerate(items.pool("train", 0)[:n]):
+        random = stream("answers", k)
+        rows.append((item, tuple(Response(demonstrate(random, item)) for _ in range(4))))
+    return tuple(rows)
+
+
+def places(answer: dict) -> dict[int, int]:
+    return {place: n for n, tier in enumerate(answer["tiers"]) for place in tier}
+
+
+def accuracy(name: str, rows) -> float:
+    """Share of pairs with a gold gap of 0.1 or more that are put right; a tie counts half."""
+    right: list[float] = []
+    for item, responses in rows:
+        tier = places(annotators.annotate(item.prompt, responses, "ranking", name).answer)  # pyright: ignore[reportArgumentType]
+        gold = [grade(item, r.text, r.finished).overall for r in responses]
+        for a, b in combinations(range(len(responses)), 2):
+            if abs(gold[a] - gold[b]) >= 0.1:
+                better, worse = (a, b) if gold[a] > gold[b] else (b, a)
+                right.append(0.5 if tier[a] == tier[b] else float(tier[better] < tier[worse]))
+    return float(np.mean(right))
+
+
+@pytest.mark.parametrize("name", annotators.annotators())
+def test_annotators_are_right_as_often_as_people(name: str):
+    assert 0.70 <= accuracy(name, answered(640)) <= 0.80
+
+
+def test_there_are_twelve():
+    assert len(annotators.annotators()) == 12
+
+
+def test_the_same_question_gets_the_same_answer():
+    item, responses = answered(640)[5]
+    once = annotators.annotate(item.prompt, responses, "ranking", "ann-03")
+    assert annotators.annotate(item.prompt, responses, "ranking", "ann-03") == once
+    assert once.seconds > 0
+    changed = [annotators.shown_order(item.prompt, responses, "ann-03", seed) for seed in range(8)]
+    assert len(set(changed)) > 1
+
+
+def test_answers_are_valid_and_from_the_right_task():
+    for item, responses in answered(640)[:40]:
+        ranking = annotators.annotate(item.prompt, responses, "ranking", "ann-12")
+        Ranking.from_answer(ranking.answer).check(4)
+        assert sorted(ranking.shown) == [0, 1, 2, 3]
+        pair = annotators.annotate(item.prompt, responses[:2], "pair", "ann-12")
+        Pair.from_answer(pair.answer).check(2)
+
+
+def test_the_same_text_ties():
+    item = items.pool("train", 0)[0]
+    same = Response(item.right[0])
+    assert annotators.rank(item.prompt, (same, same, same), "ann-01", (0, 1, 2)) == {"tiers": [[0, 1, 2]]}
+    assert annotators.compare(item.prompt, (same, same), "ann-08") == {"winner": "tie"}
+
+
+def test_position_counts():
+    """Being shown first adds what the table says."""
+    item = items.pool("train", 0)[0]
+    pair = (Response(item.right[0]), Response("it is very nice of you to ask me that ."))
+    first = annotators.utilities(item.prompt, pair, "ann-07", (0, 1))
+    last = annotators.utilities(item.prompt, pair, "ann-07", (1, 0))
+    assert first[0] - last[0] == pytest.approx(annotators.ANNOTATORS["ann-07"].position)
+
+
+def test_unknown_annotators_and_tasks_are_refused():
+    item, responses = answered(640)[0]
+    with pytest.raises(UserError, match="did you mean 'ann-01'"):
+        annotators.annotate(item.prompt, responses, "ranking", "an-01")
+    with pytest.raises(UserError, match="not 'likert'"):
+        annotators.annotate(item.prompt, responses, "likert", "ann-01")
