@@ -75,6 +75,7 @@ def test_a_finished_response_ends_once_and_is_taught_to(tokenizer):
 def test_a_cut_response_is_never_taught_to_end(tokenizer):
     tree = Renderer(tokenizer).tree(ask("hello"), [Response("Anna lives", finished=False)])
     assert tokenizer.eos_token_id not in tree.responses[0] and tree.finished == (False,)
+    assert Renderer(tokenizer).spell(tree.responses[0]).endswith("lives")
     whole = Renderer(tokenizer).tree(ask("hello"), [Response("Anna lives")])
     assert whole.responses[0][: len(tree.responses[0])] == tree.responses[0]
 

@@ -96,6 +96,10 @@ class Renderer:
         """The text of ids, special tokens left out."""
         return self._text.decode(list(ids), skip_special_tokens=True)
 
+    def spell(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens written out."""
+        return self._text.decode(list(ids), skip_special_tokens=False)
+
     def _single(self, demonstration: Demonstration, where: str) -> Tree:
         prompt, response = demonstration.prompt, demonstration.response
         ids = self.prompt(prompt, where)
@@ -146,7 +150,7 @@ class Renderer:
         else:
             ids, apart = self._encode(turn.written)
             places = tuple((a + len(turn.head), b + len(turn.head)) for a, b in apart)
-            if self._spelled((*prompt_ids, *ids)) != self._spelled(whole):
+            if self.spell((*prompt_ids, *ids)) != self.spell(whole):
                 raise UserError(
                     f"{where}: the tokenizer joins the end of the prompt, {turn.head[-20:]!r}, with the beginning of the answer, "
                     f"{turn.written[:20]!r}; end the chat template's generation mark with a special token"
@@ -185,9 +189,6 @@ class Renderer:
     def _encode(self, text: str) -> tuple[Ids, Spans]:
         found = self._text.encode(text, add_special_tokens=False)
         return tuple(found.ids), tuple(found.offsets)
-
-    def _spelled(self, ids: Sequence[int]) -> str:
-        return self._text.decode(list(ids), skip_special_tokens=False)
 
     def _fitting(self, ids: Ids, where: str) -> Ids:
         if self.context is not None and len(ids) >= self.context:
