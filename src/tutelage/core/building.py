@@ -138,7 +138,8 @@ def _sequence(hint: Any, value: Any, at: Place) -> Any:
         raise _Wrong(at, f"expected {named(hint)}, got {said(value)}")
     items, of = list(cast(Iterable[Any], value)), get_args(hint) or (Any, ...)
     if kind is list or of[-1] is Ellipsis:
-        return kind(convert(of[0], item, (*at, number)) for number, item in enumerate(items))
+        made = [convert(of[0], item, (*at, number)) for number, item in enumerate(items)]
+        return made if kind is list else tuple(made)
     if len(items) != len(of):
         raise _Wrong(at, f"expected {len(of)} items, got {len(items)}")
     return tuple(convert(of[number], item, (*at, number)) for number, item in enumerate(items))

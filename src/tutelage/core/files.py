@@ -6,7 +6,7 @@ What the machine refuses (no space, no permission, a size limit) is `Interrupted
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Generator[None]:
     """Turns the machine's refusal to write into `Interrupted`."""
     try:
         yield

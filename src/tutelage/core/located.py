@@ -64,7 +64,7 @@ def read_yaml(source: Path | str, name: str = "") -> Located:
 
 def _parse(text: str, name: str, by_line: bool) -> Located:
     try:
-        node = yaml.compose(text, Loader=yaml.BaseLoader)
+        node: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)  # pyright: ignore[reportUnknownMemberType]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name} line {mark.line + 1}" if mark and by_line else name
