@@ -58,14 +58,15 @@ class Meter:
         return {"tokens": self.tokens, "seconds": seconds, "tokens_per_s": per_second, "peak_rss": max(self.peak, peak_bytes())}
 
 
-def forget_peak() -> None:
-    """Let the system measure this process's peak memory anew, where it can (Linux): a stage's peak is then its own."""
+def forget_peak() -> bool:
+    """Let the system measure this process's peak memory anew, so that a stage's peak is its own; false where it can't (outside Linux,
+    in some containers): the peak is then the whole process's."""
     mark = Path("/proc/self/clear_refs")
-    if mark.exists():
-        try:
-            mark.write_text("5")
-        except OSError:  # not permitted in some containers: the peak is then the process's, which `doctor` says
-            return
+    try:
+        mark.write_text("5")
+    except OSError:
+        return False
+    return True
 
 
 def peak_bytes() -> int:

@@ -41,18 +41,33 @@ def find(name: str, place: str) -> Method:
         return Method(name, generic(), found) if is_objective(found) else Method(name, found)
     if name in modules(STAGES) and name != GENERIC:
         return Method(name, only_class(f"{STAGES}.{name}", is_stage))
-    if name in modules(OBJECTIVES):
-        found = [cls for cls in classes(importlib.import_module(f"{OBJECTIVES}.{name}")) if is_objective(cls)]
-        if len(found) == 1:
-            return Method(name, generic(), found[0])
+    if name in modules(OBJECTIVES) and name in objectives():
+        return Method(name, generic(), objective(name, place))
     raise UserError(f"{place}: there is no method '{name}'{closest(name, names())}")
+
+
+def objective(name: str, place: str) -> type[Any]:
+    """The objective called `name`, or at an import path: what `tutelage prove` is given."""
+    if ":" in name:
+        found = imported(name, place)
+        if not is_objective(found):
+            raise UserError(f"{place}: {name} is no objective (collate, loss, specimens)")
+        return found
+    if name not in objectives():
+        raise UserError(f"{place}: there is no objective '{name}'{closest(name, objectives())}")
+    return only_class(f"{OBJECTIVES}.{name}", is_objective)
+
+
+def objectives() -> list[str]:
+    """Every objective that comes with the package: files in `objectives/` that define one."""
+    found = {name: classes(importlib.import_module(f"{OBJECTIVES}.{name}")) for name in modules(OBJECTIVES)}
+    return [name for name, inside in found.items() if len([cls for cls in inside if is_objective(cls)]) == 1]
 
 
 def names() -> list[str]:
     """Every method that comes with the package."""
     stages = [name for name in modules(STAGES) if name != GENERIC]
-    rest = [name for name in modules(OBJECTIVES) if name not in stages]
-    return stages + [n for n in rest if len([c for c in classes(importlib.import_module(f"{OBJECTIVES}.{n}")) if is_objective(c)]) == 1]
+    return stages + [name for name in objectives() if name not in stages]
 
 
 def imported(name: str, place: str) -> type[Any]:
@@ -83,7 +98,7 @@ def generic() -> type[Any]:
 def only_class(module_name: str, fits: Any) -> type[Any]:
     found = [cls for cls in classes(importlib.import_module(module_name)) if fits(cls)]
     if len(found) != 1:
-        raise TypeError(f"{module_name} must define one stage; it defines {[cls.__name__ for cls in found]}")
+        raise TypeError(f"{module_name} must define one such class; it defines {[cls.__name__ for cls in found]}")
     return found[0]
 
 

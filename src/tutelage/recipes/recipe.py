@@ -74,7 +74,11 @@ class Recipe:
 
 def load(source: str, overrides: Iterable[str] = (), seed: int | None = None) -> Recipe:
     """The recipe called `source`, or in that file, with `path=value` overrides. Raises UserError for any fault in any part of it."""
-    file = read(source)
+    return check(read(source), Path(source).stem, overrides, seed)
+
+
+def check(file: Located, name: str, overrides: Iterable[str] = (), seed: int | None = None) -> Recipe:
+    """The same for a page that was read already."""
     for text in overrides:
         file = file.overridden(text)
     page = build(Page, file.tree, file.name, file.lines)
@@ -83,11 +87,11 @@ def load(source: str, overrides: Iterable[str] = (), seed: int | None = None) ->
     place = partial(at, file.name, lines)
     model = model_of(page.model, place("model"))
     inputs = {n: input_of(n, given, seed, place(f"inputs.{n}")) for n, given in page.inputs.items() if given is not None}
-    steps = {name: step(name, tree, file.name, lines) for name, tree in written.items()}
+    steps = {stage: step(stage, tree, file.name, lines) for stage, tree in written.items()}
     if not steps:
         raise UserError(f"{place('stages')}: a recipe needs at least one stage")
     order = check_names(steps, page.inputs, place)
-    recipe = Recipe(Path(source).stem, seed, page.memory, model, inputs, {name: steps[name] for name in order}, file.tree)
+    recipe = Recipe(name, seed, page.memory, model, inputs, {stage: steps[stage] for stage in order}, file.tree)
     check_kinds(recipe, page.inputs, place)
     return recipe
 

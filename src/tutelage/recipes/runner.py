@@ -19,12 +19,13 @@ import yaml
 from tutelage.core.artifact import Artifact
 from tutelage.core.files import write_atomic
 from tutelage.core.progress import Progress, Silent, clock
+from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey
 from tutelage.recipes.recipe import Recipe, Step
-from tutelage.recipes.sources import digest, hash_of
+from tutelage.recipes.sources import digest
 from tutelage.recipes.work import Work
 
 RECIPE = "recipe.yaml"
@@ -198,7 +199,7 @@ def source(parent: str, item: Todo, recipe: Recipe, whole: Mapping[str, Artifact
 def code_hash() -> str:
     """Of every source file of the package: noted in each artifact, obeyed only with `strict`."""
     root = Path(__file__).parents[1]
-    return digest([[path.relative_to(root).as_posix(), hash_of(path)] for path in sorted(root.rglob("*.py"))])[:16]
+    return digest([[path.relative_to(root).as_posix(), hash_file(path)] for path in sorted(root.rglob("*.py"))])[:16]
 
 
 def others_code(todo: list[Todo]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tutelage.core.errors import UserError
+from tutelage.core.rows import hash_file
 from tutelage.core.settings import closest
 
 SYNTHETIC = ("text", "demonstrations", "prompts")
@@ -42,7 +43,7 @@ class Model:
             return digest(["new", self.new.new, self.new.shape])
         if self.path:
             names = sorted(p for p in self.path.iterdir() if p.is_file() and p.suffix in (".json", ".safetensors", ".model", ".jinja"))
-            return digest([[p.name, hash_of(p)] for p in names])
+            return digest([[p.name, hash_file(p)] for p in names])
         return digest(["hub", self.hub])
 
 
@@ -70,7 +71,7 @@ class Input:
         """Of the file's content, or of the source's name, seed and revision."""
         if self.synthetic is not None:
             return digest(["synthetic", self.synthetic, self.seed, SYNTHETIC_REVISION])
-        return hash_of(self.path)
+        return hash_file(self.path)
 
 
 def model_of(given: New | str, place: str) -> Model:
@@ -106,9 +107,3 @@ def input_of(name: str, given: str | None, seed: int, place: str) -> Input:
 def digest(value: object) -> str:
     """SHA-256 of a plain value as canonical JSON, in hex."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

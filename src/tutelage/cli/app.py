@@ -1,0 +1,28 @@
+"""Every command, in the order of `tutelage --help`."""
+
+import typer
+
+from tutelage.cli import chat, clean, compare, data, doctor, lineage, one, plan, prove, report, run
+
+app = typer.Typer(
+    help="Fine-tune a language model, align it to people's judgements, and prove that it got better.\n\n"
+    "Begin with:  tutelage run instructgpt --out runs/demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.command)
+app.command("sft")(one.sft)
+app.command("reward")(one.reward)
+app.command("dpo")(one.dpo)
+app.command("ppo")(one.ppo)
+app.command("plan")(plan.command)
+app.command("doctor")(doctor.command)
+app.add_typer(data.app, name="data")
+app.command("compare")(compare.command)
+app.command("report")(report.command)
+app.command("lineage")(lineage.command)
+app.command("chat")(chat.command)
+app.command("prove")(prove.command)
+app.command("clean")(clean.command)

@@ -1,0 +1,69 @@
+"""`tutelage sft | reward | dpo | ppo MODEL DATA`: one stage on your files, as a recipe of one stage, which is written beside the result."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from tutelage.cli.run import perform
+from tutelage.core.settings import read_yaml
+from tutelage.recipes import recipe as recipes
+
+ModelArgument = Annotated[str, typer.Argument(help="A folder in transformers' format, or a hub id.")]
+Settings = Annotated[list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Settings of the stage, e.g. epochs=1.")]
+Out = Annotated[Path | None, typer.Option(help="The run directory; runs/COMMAND if not given.")]
+
+
+def sft(
+    model: ModelArgument,
+    data: Annotated[str, typer.Argument(help="Demonstrations: .jsonl, .jsonl.gz or .parquet.")],
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Fine-tune MODEL on demonstrations."""
+    single("sft", model, {"demonstrations": data}, {"data": "demonstrations"}, settings, out)
+
+
+def reward(
+    model: ModelArgument,
+    data: Annotated[str, typer.Argument(help="Preferences: chosen and rejected, or rankings.")],
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Train a reward model on preferences, beginning with MODEL."""
+    single("reward", model, {"preferences": data}, {"preferences": "preferences"}, settings, out)
+
+
+def dpo(
+    model: ModelArgument,
+    data: Annotated[str, typer.Argument(help="Preferences: chosen and rejected, or rankings.")],
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Align MODEL to preferences directly, without a reward model."""
+    single("dpo", model, {"preferences": data}, {"preferences": "preferences"}, settings, out)
+
+
+def ppo(
+    model: ModelArgument,
+    data: Annotated[str, typer.Argument(help="Prompts.")],
+    reward: Annotated[str, typer.Option(help="What rewards: a function of yours by import path, my.module:function.")],
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Train MODEL by PPO on prompts against a reward."""
+    single("ppo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
+
+
+def single(method: str, model: str, inputs: dict[str, str], fields: dict[str, str], settings: list[str] | None, out: Path | None) -> None:
+    """Write the recipe of one stage, check it as any other, run it."""
+    tree: dict[str, Any] = {
+        "schema": 1,
+        "model": model,
+        "inputs": inputs,
+        "stages": {method: {"method": method, "init": "model", **fields}},
+    }
+    page = read_yaml(yaml.safe_dump(tree, sort_keys=False), f"tutelage {method}")
+    checked = recipes.check(page, method, [f"stages.{method}.{text}" for text in settings or []])
+    perform(checked, out or Path("runs") / method)

@@ -1,0 +1,66 @@
+"""`tutelage run`: the pipeline, or what is missing of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tutelage.cli import screen
+from tutelage.recipes import plan as planning
+from tutelage.recipes import recipe as recipes
+from tutelage.recipes import runner
+
+LONG = 600.0
+"""Seconds of work from which on the plan is shown first."""
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe (instructgpt, assistant, calibrate) or a file ending in .yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="Settings, by their path in the recipe: stages.ppo.kl_coef=0.1")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory; runs/RECIPE if not given.")] = None,
+    inexact: Annotated[bool, typer.Option("--inexact", help="Go on with a run begun on another processor or torch.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also make again what other code made.")] = False,
+) -> None:
+    """Run a recipe: what is missing of it, or what changed.
+
+    Stopped or killed, the same command goes on where it was.
+    """
+    checked = recipes.load(recipe, overrides or [])
+    perform(checked, out or Path("runs") / checked.name, inexact, strict)
+
+
+def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: bool = False) -> None:
+    """Plan, run and close: what every command that trains does."""
+    forecast = planning.forecast(checked, out, strict)
+    planning.check_memory(checked, forecast)
+    if sum(row.seconds or 0.0 for row in forecast) > LONG:
+        screen.notes.print(planning.table(forecast))
+    with screen.progress() as shown:
+        outcome = runner.run(checked, out, shown, inexact, strict)
+    close(outcome)
+
+
+def close(outcome: runner.Outcome) -> None:
+    """One sentence, the results, where the report is, three commands worth trying."""
+    if not outcome.ran:
+        screen.say(f"Nothing to do: all {len(outcome.artifacts)} stages in {outcome.path} are whole.")
+    for stage, why in outcome.ran.items():
+        screen.say(f"{stage}: {why}")
+    found = screen.report_of(outcome.path)
+    if found:
+        folder, plain = found
+        screen.say(f"\n{plain['sentence']}\n")
+        screen.out.print(screen.results(plain))
+        screen.say(f"\nReport: {folder / 'report.html'}")
+    screen.say("\nWorth trying next:")
+    last = next((a.stage for a in reversed(list(outcome.artifacts.values())) if (a.path / "model").is_dir()), None)
+    for line in following(outcome.path, last):
+        screen.say(f"  {line}")
+
+
+def following(path: Path, stage: str | None) -> list[str]:
+    """Three commands for a run that has just been made."""
+    named = stage or "STAGE"
+    return [f"tutelage chat {path} {named}", f"tutelage lineage {path} {named}", f"tutelage report {path}"]

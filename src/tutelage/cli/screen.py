@@ -1,0 +1,73 @@
+"""What commands share on the screen: consoles, the display of progress, the table of results."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tutelage.core.artifact import Artifact
+from tutelage.core.errors import UserError
+from tutelage.core.progress import Display, Lines, Progress
+from tutelage.core.run import Run
+from tutelage.core.settings import closest
+
+out = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A live line on a terminal, plain lines elsewhere; on stderr, so that stdout holds results only."""
+    if notes.is_terminal:
+        with Display(notes) as display:
+            yield display
+    else:
+        yield Lines(sys.stderr)
+
+
+def say(text: str) -> None:
+    """A line of the answer, as it is."""
+    out.print(escape(text), soft_wrap=True)
+
+
+def report_of(path: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The report that the run's current artifacts hold, if any: its folder and `report.json`."""
+    found = [a for a in current(Run.view(path)).values() if (a.path / "report.json").exists()]
+    last = max(found, key=lambda artifact: artifact.created, default=None)
+    return (last.path, json.loads((last.path / "report.json").read_text())) if last else None
+
+
+def current(opened: Run) -> dict[str, Artifact]:
+    """The current artifact of each stage, by stage."""
+    pairs = ((stage, opened.find(stage, hash_)) for stage, hash_ in opened.current().items())
+    return {stage: artifact for stage, artifact in pairs if artifact}
+
+
+def stage_of(path: Path, stage: str) -> Artifact:
+    """The current artifact of one stage of a run. UserError (did you mean) where there is none."""
+    made = current(Run.view(path))
+    if stage not in made:
+        raise UserError(f"{path}: no finished stage '{stage}'{closest(stage, made)}; finished are {', '.join(made) or 'none'}")
+    return made[stage]
+
+
+def results(plain: dict[str, Any]) -> Table:
+    """A row for each eval, a column for each stage: mean and its 95 % interval."""
+    stages = list(dict.fromkeys(stage for row in plain["evals"].values() for stage in row))
+    table = Table("", *stages, title="mean [95 % interval]", title_justify="left", box=None, header_style="bold")
+    for name, row in plain["evals"].items():
+        table.add_row(name, *(cell(row[stage]) if stage in row else "" for stage in stages))
+    return table
+
+
+def cell(figures: dict[str, Any]) -> str:
+    """`0.61 [0.58, 0.64]`."""
+    if figures["low"] is None or figures["high"] is None:
+        return f"{figures['mean']:.3g}"
+    return escape(f"{figures['mean']:.3g} [{figures['low']:.3g}, {figures['high']:.3g}]")

@@ -1,0 +1,174 @@
+"""What a run would cost, roughly and before: tokens, seconds, memory.
+
+    training   6 N operations per token (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), sampling and judging 2 N
+    memory     4 bytes per weight of each role, 12 more per trained weight (gradient and Adam's two moments), activations
+
+The machine's speed is measured by multiplying matrices for a fifth of a second. Where a stage of the same method was made in this run
+directory, its own tokens per second are used instead. Nothing here changes what is computed.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from tutelage.core.errors import UserError
+from tutelage.core.progress import clock
+from tutelage.core.run import MANIFEST, Run
+from tutelage.recipes.decisions import available_bytes
+from tutelage.recipes.recipe import Recipe, Step
+from tutelage.recipes.runner import plan
+from tutelage.recipes.sources import Model
+
+SHARE = 0.3
+"""Of the speed of large matrices, what training of small models reaches."""
+RUNTIME = 0.45 * 2**30
+"""Bytes of Python and torch themselves."""
+MICRO_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Network:
+    """As much of a model's shape as its cost needs."""
+
+    width: int
+    layers: int
+    ffn: int
+    vocabulary: int
+
+    @property
+    def parameters(self) -> int:
+        """Four attention matrices and three of the feed-forward layer in each layer; embeddings once."""
+        return self.layers * (4 * self.width**2 + 3 * self.width * self.ffn) + self.vocabulary * self.width
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One stage before it runs; None where nothing is known."""
+
+    step: Step
+    why: str
+    """Empty when it is whole."""
+    tokens: int | None
+    seconds: float | None
+    memory: float | None
+    """Bytes at its peak."""
+
+
+def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
+    """Every stage of `recipe` in the run directory `out`, which need not exist. Raises UserError for another recipe's."""
+    opened = Run.view(out) if (out / MANIFEST).exists() else None
+    items = plan(recipe, opened, strict)
+    network = network_of(recipe.model) if any(item.made is None for item in items) else None
+    speed = 0.0
+    rows: list[Forecast] = []
+    known = {a.method: a.cost["tokens_per_s"] for a in opened.artifacts()} if opened else {}
+    for item in items:
+        tokens = tokens_of(item.step)
+        rate = known.get(item.step.method) or 0.0
+        if not rate and network and tokens and item.made is None:
+            speed = speed or operations_per_second()
+            trains = item.step.stage.produces in ("model", "reward")
+            rate = SHARE * speed / ((6 if trains else 2) * network.parameters)
+        seconds = tokens / rate if tokens and rate else None
+        memory = memory_of(item.step, network) if network and item.made is None else None
+        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory))
+    return rows
+
+
+def tokens_of(step: Step) -> int | None:
+    """Tokens through the network, where the stage can say (`expected_tokens`)."""
+    say = getattr(step.stage, "expected_tokens", None)
+    return int(say()) if say else None
+
+
+def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None) -> float:
+    """Peak bytes of a stage."""
+    trains = step.stage.produces in ("model", "reward")
+    roles = {"ppo": 3, "pretrain": 1, "sft": 1, "reward": 1, "label": 1, "evaluate": 2}.get(step.method, 2)
+    adapted = bool(step.settings.get("lora")) if lora is None else lora
+    given = step.settings.get("micro_tokens")
+    rows = micro or (given if isinstance(given, int) else MICRO_TOKENS)
+    weights = 4.0 * network.parameters * roles
+    training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trains
+    activations = 4.0 * rows * network.layers * (14 * network.width + 3 * network.ffn) * (1.0 if trains else 0.1)
+    return RUNTIME + weights + training + activations
+
+
+def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:
+    """Raise UserError where a stage won't fit, with its estimate and settings that would."""
+    limit = recipe.memory * 2**30 if recipe.memory else available_bytes()
+    for row in rows:
+        if row.memory and row.memory > limit:
+            wanted, free = row.memory / 2**30, limit / 2**30
+            ways = fitting(recipe, row, limit)
+            advice = f"; any of these would fit: {', '.join(ways)}" if ways else "; no smaller setting would fit either"
+            raise UserError(f"stage {row.step.name} would need about {wanted:.2f} GiB, and {free:.2f} GiB may be used{advice}")
+
+
+def fitting(recipe: Recipe, row: Forecast, limit: float) -> list[str]:
+    """Settings, each alone, with which the stage fits: shorter micro-batches, adapters, a smaller new model, more memory."""
+    step, network = row.step, network_of(recipe.model)
+    assert network and row.memory
+    ways: list[str] = []
+    if "micro_tokens" in step.settings:
+        sizes = [n for n in (2048, 1024, 512, 256) if memory_of(step, network, micro=n) <= limit]
+        ways += [f"stages.{step.name}.micro_tokens={n}" for n in sizes[:1]]
+    if "lora" in step.settings and memory_of(step, network, lora=True) <= limit:
+        ways.append(f"stages.{step.name}.lora={{}}")
+    if recipe.model.new:
+        smaller = {"small": ("tiny", "nano"), "tiny": ("nano",), "nano": ()}[recipe.model.new.new]
+        ways += [f"model.new={size}" for size in smaller if memory_of(step, new_network(size)) <= limit]
+    if recipe.memory and row.memory <= available_bytes():
+        ways.append(f"memory={row.memory / 2**30 + 0.05:.1f}")
+    return ways[:3]
+
+
+def network_of(model: Model) -> Network | None:
+    """From the size of a new model or a folder's config.json; None for a model that is not on this machine yet."""
+    if model.new:
+        return new_network(model.new.new)
+    if model.path is None:
+        return None
+    config: dict[str, Any] = json.loads((model.path / "config.json").read_text())
+    width = config.get("hidden_size") or config.get("n_embd")
+    layers = config.get("num_hidden_layers") or config.get("n_layer")
+    if not width or not layers:
+        return None
+    return Network(width, layers, config.get("intermediate_size") or 4 * width, config.get("vocab_size") or 0)
+
+
+def new_network(size: str) -> Network:
+    """Of a size by name, with the built-in world's 1,024 words."""
+    from tutelage.models.create import SIZES
+
+    dimensions = SIZES[size]
+    return Network(dimensions.width, dimensions.layers, dimensions.hidden, 1024)
+
+
+def operations_per_second() -> float:
+    """Floating-point operations of large float32 matrices on this machine, measured for a fifth of a second."""
+    a = np.ones((512, 512), np.float32)
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < 0.2:
+        done += bool(np.matmul(a, a)[0, 0])
+    return done * 2 * 512**3 / (time.perf_counter() - began)
+
+
+def table(rows: Sequence[Forecast]) -> Table:
+    """For people: a row for each stage, then the sums."""
+    made = Table("stage", "method", "why", "tokens", "time", "memory", box=None, header_style="bold")
+    for row in rows:
+        tokens = f"{row.tokens:,}" if row.tokens else "?"
+        memory = f"{row.memory / 2**30:.2f} GiB" if row.memory else "?"
+        cost = (tokens, f"about {clock(row.seconds)}" if row.seconds else "?", memory) if row.why else ("", "", "")
+        made.add_row(row.step.name, row.step.method, row.why or "whole", *cost)
+    known = [row.seconds for row in rows if row.why and row.seconds]
+    if known:
+        made.add_row("together", "", "", "", f"about {clock(sum(known))}", "")
+    return made
