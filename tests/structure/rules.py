@@ -118,13 +118,23 @@ def passed_through(root: Path) -> list[str]:
 
 
 def undocumented(root: Path) -> list[str]:
-    """Every public function and class at the top of a module has a docstring."""
-    return [
-        f"{name}:{node.lineno}: {node.name} has no docstring"
+    """What another package imports has a docstring. The only class of a file may leave it to the file's own."""
+    used = {
+        target
         for name, tree in files(root)
-        for node in tree.body
-        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node)
-    ]
+        for _, target in imported(tree)
+        if target.startswith("tutelage.") and target.split(".")[1] != name.split("/")[0]
+    }
+    faults = []
+    for name, tree in files(root):
+        module = f"tutelage.{name.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}"
+        lone = sum(isinstance(node, ast.ClassDef) for node in tree.body) == 1 and ast.get_docstring(tree)
+        for node in tree.body:
+            if not isinstance(node, Function | ast.ClassDef) or f"{module}.{node.name}" not in used or ast.get_docstring(node):
+                continue
+            if not (lone and isinstance(node, ast.ClassDef)):
+                faults.append(f"{name}:{node.lineno}: {node.name} is used by other packages and has no docstring")
+    return faults
 
 
 def unannotated(root: Path) -> list[str]:
