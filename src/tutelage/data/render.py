@@ -4,7 +4,7 @@ A response is what stands after the prompt's ids, and the prompt's ids are what 
 prefix of every `prompt + response`. Where tokenizing the whole text would melt the first letters of a response into the prompt's
 last token, the two are tokenized apart, which is how the policy itself would write them; where that changes the text, the row is
 refused. A finished response ends with the end token, exactly once; one that was cut doesn't. Ids that were sampled are used as
-they are when they are of this tokenizer.
+they are when they are of this tokenizer. A special token that somebody spells in a text is read as letters, so nobody forges a turn.
 
 Nothing here pads, so a pad token that is also the end token (GPT-2, many Llamas) does no harm: the end is trained by where it
 stands, not by what it is.
@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tutelage.core.errors import UserError
 from tutelage.core.text import Demonstration, Document, Prompt, Response, content_id
-from tutelage.data.template import Spans, Template, Turn, template_of
+from tutelage.data.template import Spans, Template, Turn, holds_hidden, template_of, unhidden
 from tutelage.data.tree import OTHER, POLICY, Tree
 
 Ids = tuple[int, ...]
@@ -63,7 +63,7 @@ class Renderer:
     def prompt(self, prompt: Prompt, where: str = "") -> Ids:
         """Ids of the conversation with the generation mark: what the sampler is given. UserError when longer than the context."""
         where = where or _name(prompt)
-        return self._fitting(self._encode(self._template.head(prompt.messages, where))[0], where)
+        return self._fitting(self._encode(self._template.head(prompt.messages, where), where)[0], where)
 
     def tree(self, prompt: Prompt, responses: Sequence[Response], *, part: str = "", where: str = "", **columns: Any) -> Tree:
         """The prompt with its K responses; `columns` go into the tree as they are. Its id is the prompt's."""
@@ -144,11 +144,11 @@ class Renderer:
     def _after(self, prompt_ids: Ids, turn: Turn, where: str) -> tuple[Ids, Ids]:
         """Ids that follow the prompt's, without the end, and who wrote each."""
         n = len(prompt_ids)
-        whole, places = self._encode(turn.head + turn.written)
+        whole, places = self._encode(turn.head + turn.written, where)
         if whole[:n] == prompt_ids:
             ids, places = whole[n:], places[n:]
         else:
-            ids, apart = self._encode(turn.written)
+            ids, apart = self._encode(turn.written, where)
             places = tuple((a + len(turn.head), b + len(turn.head)) for a, b in apart)
             if self.spell((*prompt_ids, *ids)) != self.spell(whole):
                 raise UserError(
@@ -167,28 +167,46 @@ class Renderer:
         written as it was when it was the last."""
         turns = [self._template.turn(prompt.messages[:n], prompt.messages[n].text, True, where) for n in past]
         last = self._template.turn(prompt.messages, response.text, response.finished, where)
-        ids, places = self._encode(last.head + last.written)
+        ids, places = self._encode(last.head + last.written, where)
         policy = _writers(places, last.marks)
         writers = [OTHER] * len(ids)
         for turn in turns:
-            head = self._encode(turn.head)[0]
-            body = self._encode(turn.head + turn.written + self._template.end)[0]
+            head = self._encode(turn.head, where)[0]
+            body = self._encode(turn.head + turn.written + self._template.end, where)[0]
             if not turn.ends or body[: len(head)] != head or ids[: len(body)] != body:
                 return None
             writers[len(head) : len(body)] = [*policy[len(head) : len(body) - 1], POLICY]
-        head = self._encode(last.head)[0]
+        head = self._encode(last.head, where)[0]
         if ids[: len(head)] != head:
             return None
         writers[len(head) :] = policy[len(head) :]
         if response.finished:
             ids, writers = (*ids, self.end), [*writers, POLICY]
-        n = len(self._fitting(self._encode(turns[0].head)[0], where))
+        n = len(self._fitting(self._encode(turns[0].head, where)[0], where))
         name = content_id("conversation", prompt.id, response.id)
         return self._cut(ids[:n], [(ids[n:], tuple(writers[n:]))], [response.finished], "", name, {})
 
-    def _encode(self, text: str) -> tuple[Ids, Spans]:
+    def _encode(self, text: str, where: str) -> tuple[Ids, Spans]:
+        """Ids and the characters of each."""
+        if holds_hidden(text):
+            return self._quoting(text, where)
         found = self._text.encode(text, add_special_tokens=False)
         return tuple(found.ids), tuple(found.offsets)
+
+    def _quoting(self, text: str, where: str) -> tuple[Ids, Spans]:
+        """Of a text in which somebody spells special tokens: between those that the template wrote, all are letters."""
+        ids: list[int] = []
+        places: list[tuple[int, int]] = []
+        start = 0
+        for chunk in self._template.chunks(text):
+            reader = self._text if chunk in self._template.special else self._letters
+            found = reader.encode(unhidden(chunk), add_special_tokens=False)
+            ids += found.ids
+            places += [(a + start, b + start) for a, b in found.offsets]
+            start += len(chunk)
+        if self.spell(ids) != unhidden(text):
+            raise UserError(f"{where}: a text spells a special token, which this tokenizer can't read as letters; remove or rewrite it")
+        return tuple(ids), tuple(places)
 
     def _fitting(self, ids: Ids, where: str) -> Ids:
         if self.context is not None and len(ids) >= self.context:

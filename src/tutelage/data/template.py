@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jinja2 import TemplateError
@@ -33,6 +34,9 @@ OURS = (
 )
 TODAY = "26 Jul 2024"
 """The date that templates write which ask for one: a prompt must be the same tomorrow."""
+HIDDEN = 0xF0000
+"""Added to the letters of a special token that somebody spelled in a message: rendered text holds as many letters as before, and
+what the template wrote can be told from what was quoted."""
 PROBE = "qxzprobezxq"
 
 Spans = tuple[tuple[int, int], ...]
@@ -92,10 +96,9 @@ class Template:
         """The text, and the spans of characters that the template marks as the assistant's (None: it has no marks)."""
         if not messages:
             raise UserError(f"{where}: a conversation needs a message before the answer")
-        self._refuse_special(messages, where)
         try:
             (text,), spans = render_jinja_template(
-                conversations=[[_plain(m) for m in messages]],
+                conversations=[[self._guarded(m, where) for m in messages]],
                 chat_template=self.source,
                 add_generation_prompt=mark,
                 return_assistant_tokens_mask=self.marked,
@@ -106,13 +109,27 @@ class Template:
             raise UserError(f"{where}: the chat template refuses this conversation: {error}") from error
         return text, tuple((int(a), int(b)) for a, b in spans[0]) if self.marked else None
 
-    def _refuse_special(self, messages: Sequence[Message], where: str) -> None:
-        for message in messages:
-            found = next((token for token in self.special if token in message.text), None)
-            if found is not None:
-                raise UserError(
-                    f"{where}: the {message.role}'s text holds {found!r}, a special token of the tokenizer; remove or rewrite it"
-                )
+    def _guarded(self, message: Message, where: str) -> dict[str, Any]:
+        """The message as templates know it, with special tokens in its text hidden: nobody forges a turn by spelling one."""
+        if holds_hidden(message.text):
+            raise UserError(f"{where}: the {message.role}'s text holds a letter of Unicode's private planes; remove it")
+        plain: dict[str, Any] = {"role": message.role, "content": self._hide(message.text)}
+        if message.tool_calls:
+            plain["tool_calls"] = [json.loads(self._hide(call)) for call in message.tool_calls]
+        if message.name is not None:
+            plain["name"] = self._hide(message.name)
+        return plain
+
+    def _hide(self, text: str) -> str:
+        return self._special.sub(_hidden, text)
+
+    def chunks(self, text: str) -> list[str]:
+        """Rendered text, split where the template itself wrote special tokens."""
+        return [chunk for chunk in self._special.split(text) if chunk]
+
+    @cached_property
+    def _special(self) -> re.Pattern[str]:
+        return re.compile("(" + "|".join(map(re.escape, sorted(self.special, key=len, reverse=True))) + ")")
 
 
 def template_of(tokenizer: PreTrainedTokenizerFast) -> Template:
@@ -144,10 +161,15 @@ def _marked_special(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
 
 
-def _plain(message: Message) -> dict[str, Any]:
-    plain: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        plain["tool_calls"] = [json.loads(call) for call in message.tool_calls]
-    if message.name is not None:
-        plain["name"] = message.name
-    return plain
+def _hidden(found: re.Match[str]) -> str:
+    return "".join(chr(ord(letter) + HIDDEN) for letter in found[0])
+
+
+def holds_hidden(text: str) -> bool:
+    """Whether the text has letters that only hiding (or Unicode's private planes) gives."""
+    return not text.isascii() and ord(max(text)) >= HIDDEN
+
+
+def unhidden(text: str) -> str:
+    """The text with what was hidden as it was."""
+    return "".join(chr(ord(letter) - HIDDEN) if ord(letter) >= HIDDEN else letter for letter in text)
