@@ -100,10 +100,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Cloze:
-    """A plain text that breaks off, and how it goes on: what pre-training taught, asked without chat marks."""
+    """A plain text that breaks off, and how it may go on: what pre-training taught, asked without chat marks."""
 
     text: str
-    answer: str
+    answers: tuple[str, ...]
+    """Any of them is right."""
     family: str = ""
 
 

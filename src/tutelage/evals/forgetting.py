@@ -19,7 +19,7 @@ SKILLS = Measure("forgetting_skills", "Skills of pre-training", "share right", l
 
 @dataclass(frozen=True)
 class Forgetting:
-    words: int = 8
+    words: int = 12
     """How many tokens a broken-off text is continued with: at least as many as the longest answer has."""
 
     def untestable(self, subject: Subject) -> str | None:
@@ -38,7 +38,7 @@ class Forgetting:
 
     def skills(self, subject: Subject, cloze: Sequence[Cloze]) -> list[Sample]:
         said = subject.completions([c.text for c in cloze], self.words)
-        return [Sample(c.text, c.family, float(begins(text, c.answer)), c.text) for c, text in zip(cloze, said, strict=True)]
+        return [Sample(c.text, c.family, float(begins(text, c.answers)), c.text) for c, text in zip(cloze, said, strict=True)]
 
 
 def perplexity(measure: Measure, subject: Subject, texts: Sequence[Document | Demonstration]) -> Result:
@@ -49,10 +49,10 @@ def perplexity(measure: Measure, subject: Subject, texts: Sequence[Document | De
     return measured(measure, subject.stage, [Sample(name, "", value, name) for name, value in zip(names, values, strict=True)])
 
 
-def begins(said: str, answer: str) -> bool:
-    """Does the text go on with these words?"""
-    words = answer.split()
-    return said.split()[: len(words)] == words
+def begins(said: str, answers: Sequence[str]) -> bool:
+    """Does the text go on with the words of one of them?"""
+    words = said.split()
+    return any(words[: len(answer.split())] == answer.split() for answer in answers)
 
 
 EVAL = Forgetting()
