@@ -18,9 +18,9 @@ BETA, ANSWERS = 0.5, 32
 
 def trained(kl_coef):
     policy, objective = Table(words=ANSWERS, seed=3, width=1.0), PPO()
-    plan = Phases(prompts=1, samples=256, epochs=2, minibatches=1, cut_score=None)
+    plan = Phases(prompts=1, samples=128, epochs=2, minibatches=1, cut_score=None)
     collector = Collector(policy, policy, [(ask("one"), (0,))], [RewardModel()], Sampling(max_tokens=1), plan, Credit(kl_coef=kl_coef))
-    source, steps = Rollouts(collector), 160
+    source, steps = Rollouts(collector), 120
     weights = [policy.logits["policy"], policy.values["value"]]
     optimizer = torch.optim.Adam(weights, lr=0.1)
     for step in range(steps):
