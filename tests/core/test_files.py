@@ -104,6 +104,32 @@ def test_a_kill_while_appending_loses_at_most_the_row_in_flight(tmp_path: Path) 
         assert steps == list(range(len(steps))) and len(steps) - int(told[-1]) in (1, 2)
 
 
+REWRITING = """
+import itertools, sys
+from pathlib import Path
+from tutelage.core.files import write_atomic
+for letter in itertools.cycle("abc"):
+    write_atomic(Path(sys.argv[1]), letter * 500_000)
+    print(letter, flush=True)
+"""
+
+
+def test_a_file_is_whole_at_every_moment_and_after_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    writer = python(REWRITING, path)
+    assert writer.stdout and writer.stdout.readline() == "a\n"
+    seen: set[str] = set()
+    try:
+        while len(seen) < 3:
+            text = path.read_text()
+            assert len(text) == 500_000 and len(set(text)) == 1
+            seen.add(text[0])
+    finally:
+        writer.kill()
+        writer.communicate()
+    assert len(path.read_text()) == 500_000
+
+
 FULL = """
 import sys
 from pathlib import Path

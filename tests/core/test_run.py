@@ -178,6 +178,7 @@ def test_a_kill_at_any_moment_of_finish_leaves_the_whole_or_the_unfinished(tmp_p
         process = start(FINISHING, path, stop)
         done = process.communicate()[0] == "done\n"
         assert done or process.returncode == -signal.SIGKILL
+        assert all((made.path / "weights").exists() for made in Run.view(path).artifacts())
         with Run.open(path, "r") as run:
             found = run.find("sft", HASH)
             assert not replacing or found

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Ge, Gt, Interval, MinLen
 
 from tutelage.core.errors import UserError
-from tutelage.core.settings import Located, build, closest, documentation, json_schema, override, read_yaml, to_plain
+from tutelage.core.settings import Located, build, closest, documentation, json_schema, override, read_yaml, to_plain, write_yaml
 
 SWEEP = "; a sweep over a list is not supported, give one value"
 
@@ -89,6 +89,35 @@ def test_to_plain_round_trips() -> None:
 def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     tree = read_yaml(f"x: {text}").tree
     assert tree == {"x": value} and isinstance(tree, dict) and type(tree["x"]) is type(value)
+
+
+def test_what_is_written_is_read_back() -> None:
+    texts = [
+        "1e-5",
+        "0o17",
+        "010",
+        "yes",
+        "Off",
+        "null",
+        "",
+        "~",
+        "true",
+        "1:30",
+        "2026-11-20",
+        "a: b",
+        "- a",
+        "# c",
+        " x ",
+        "\u00fc",
+        "two\nlines",
+        "=",
+        "<<",
+    ]
+    tree: dict[str, Any] = {"texts": texts, "numbers": [1e-5, 0.1, 1e300, -3, float("inf")], "none": None, "no": {"on": True, "5": []}}
+    shared = [1, 2]
+    tree |= {"one": shared, "two": shared, "key 1e-5": {"1e-5": "x" * 300 + " " + "y" * 300}}
+    assert read_yaml(write_yaml(tree)).tree == tree
+    assert list(read_yaml(write_yaml({"b": 1, "a": 2})).tree or []) == ["b", "a"]
 
 
 @pytest.mark.parametrize("word", ["yes", "No", "ON", "off"])

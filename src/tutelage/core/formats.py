@@ -102,7 +102,7 @@ def _asked(record: Record, field: str) -> Prompt:
     if not spoken(text):
         return prompt(record, field, ask(text).messages)
     said = turns(text)
-    return prompt(record, field, said[:-1] if said[-1] == AWAITED else said)
+    return prompt(record, field, said[:-1] if said[-1:] == (AWAITED,) else said)
 
 
 def _instruction(record: Record) -> Prompt:
@@ -120,7 +120,7 @@ def _answer_to(record: Record, asked: Prompt, field: str) -> Response:
     if isinstance(value, str) and not spoken(value):
         return Response(record.text(field), by=record.by)
     said = _conversation(record, field)
-    if len(said) > 1 and said[:-1] != asked.messages:
+    if said[:-1] not in ((), asked.messages):
         raise record.error(field, "does not begin with the prompt; give the response alone, or the same turns as in the prompt before it")
     return _response(record, said[-1], field)
 

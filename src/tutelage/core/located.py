@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -21,6 +21,7 @@ Place: TypeAlias = tuple[str | int, ...]
 Lines: TypeAlias = Mapping[Place, int | str]
 """Line (from 1) of each place; or, where the command line gave the value, the override's own text."""
 
+compose: Any = getattr(yaml, "compose")  # noqa: B009  (PyYAML states no types)
 WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -43,9 +44,8 @@ class Located:
         """With one `path=value` set; errors about it then quote the override instead of a line."""
         parts, value = parse_override(text)
         tree, place = put(self.tree, parts, value, text), _numbered(self.tree, parts)
-        kept = {other: line for other, line in self.lines.items() if other[: len(place)] != place}
-        above = {place[:length]: text for length in range(len(place)) if place[:length] not in kept}
-        return Located(tree, {**kept, **above, **{(*place, *inner): text for inner in _places(value)}}, self.name)
+        above = {place[:length]: text for length in range(len(place)) if place[:length] not in self.lines}
+        return Located(tree, {**self.lines, **above, **{(*place, *inner): text for inner in _places(value)}}, self.name)
 
 
 def read_yaml(source: Path | str, name: str = "") -> Located:
@@ -62,9 +62,14 @@ def read_yaml(source: Path | str, name: str = "") -> Located:
     return _parse(text, name, by_line=True)
 
 
+def write_yaml(tree: Plain) -> str:
+    """Text that `read_yaml` reads as the same tree: what it would take for something else stands in quotes."""
+    return yaml.dump(tree, Dumper=_Writer, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
+
+
 def _parse(text: str, name: str, by_line: bool) -> Located:
     try:
-        node: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)  # pyright: ignore[reportUnknownMemberType]
+        node: yaml.Node | None = compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name} line {mark.line + 1}" if mark and by_line else name
@@ -220,3 +225,17 @@ def _number(text: str) -> int | float | str:
     if SPECIAL.fullmatch(text):
         return float(text.replace(".", "").lower())
     return text
+
+
+class _Writer(yaml.SafeDumper):
+    """PyYAML's writer quotes by YAML 1.1; this one also by what we read."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        plain = _number(text) == text and text.lower() not in {**WORDS, **CONSTANTS} and not PADDED.fullmatch(text)
+        return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=None if plain else "'")
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Writer.add_representer(str, _Writer.represent_text)

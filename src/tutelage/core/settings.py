@@ -7,7 +7,7 @@ A setting is documented once, by the text under its field; `documentation` and `
 """
 
 from tutelage.core.building import build, closest, to_plain
-from tutelage.core.located import Lines, Located, Place, Plain, dotted, located, override, read_yaml
+from tutelage.core.located import Lines, Located, Place, Plain, dotted, located, override, read_yaml, write_yaml
 from tutelage.core.schema import documentation, json_schema
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "override",
     "read_yaml",
     "to_plain",
+    "write_yaml",
 ]
