@@ -1,6 +1,6 @@
 """Rendering: prompts are strict prefixes, responses end once, and the policy is taught what the policy wrote."""
 
-import os
+from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
@@ -12,7 +12,8 @@ from tutelage.data.render import Renderer, tokenizer_hash
 from tutelage.data.tree import OTHER, POLICY
 from tutelage.models import tokenizer as ours
 
-ENGLISH = "/work/shared/models/english-14m"
+ENGLISH = Path(__file__).resolve().parents[3] / "shared" / "models" / "english-14m"
+"""A real model, where it lies beside the repository."""
 STRIPS = (
     "{% for m in messages %}{% if m['role'] == 'assistant' %}<|assistant|>"
     "{{ m['content'] if loop.last else m['content'].split('done ')[-1] }}<end>{% else %}<|user|>{{ m['content'] }}{% endif %}{% endfor %}"
@@ -42,8 +43,8 @@ def kinds():
     yield "merging", spell.merging(spell.chat("user: {}\n", "Assistant: {}<end>\n", "Assistant: "))
     yield "tutelage words", ours.words(spell.WORDS, 128)
     yield "tutelage bytes", ours.bpe(spell.TEXTS, 300)
-    if os.path.isdir(ENGLISH):
-        yield "english", AutoTokenizer.from_pretrained(ENGLISH)
+    if ENGLISH.is_dir():
+        yield "english", AutoTokenizer.from_pretrained(str(ENGLISH))
 
 
 KINDS = dict(kinds())
