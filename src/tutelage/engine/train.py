@@ -55,10 +55,13 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Probe:
-    """Something measured during training: `measure(step)` before step 0, every `every` steps, and after the last."""
+    """Something measured during training, as a row of `probes.jsonl`: before step 0, every `every` steps, and after the last."""
 
     every: int
-    measure: Callable[[int], Mapping[str, float]]
+    measure: Callable[[int], Mapping[str, Any]]
+
+    def due(self, step: int, steps: int) -> bool:
+        return step == steps or step % self.every == 0
 
 
 def train(
@@ -72,28 +75,34 @@ def train(
     probe: Probe | None = None,
     shown: Sequence[str] = (),
 ) -> None:
-    """Do the steps that are left, up to `steps`. Writes `metrics.jsonl` and `checkpoint.pt` into `folder`.
+    """Do the steps that are left, up to `steps`. Writes `metrics.jsonl`, `probes.jsonl` and `checkpoint.pt` into `folder`.
 
     `every`: steps between checkpoints. `shown`: which figures the progress line shows.
     """
-    kept, metrics = folder / "checkpoint.pt", JsonLines(folder / "metrics.jsonl")
+    kept, metrics, probes = folder / "checkpoint.pt", JsonLines(folder / "metrics.jsonl"), JsonLines(folder / "probes.jsonl")
     first = _resumed(engine, source, kept)
     metrics.truncate_after(lambda row: row["step"] <= first)
+    # A probe at step n measures the weights before that step; the one after the last step is written before the last checkpoint.
+    probes.truncate_after(lambda row: row["step"] < first or first == steps)
+    chief = engine.ranks.rank == 0
+
+    def look(step: int) -> None:
+        if probe is not None and chief and probe.due(step, steps):
+            probes.append([{"step": step, **probe.measure(step)}])
+
     progress.stage(name, steps)
     for step in range(first, steps):
+        look(step)
         trees = source.trees(step)
-        before = _probed(probe, step, steps)
-        told = {**engine.step(trees, step, steps), **source.figures(step), **before}
-        if step + 1 == steps:
-            told |= {f"{key}/after": value for key, value in _probed(probe, steps, steps).items()}
+        told = {**engine.step(trees, step, steps), **source.figures(step)}
         tokens = sum(tree.length for tree in trees)
-        if engine.ranks.rank == 0:
+        if chief:
             metrics.append([{"step": step + 1, "tokens": tokens, **told}])
         progress.tick(step + 1, tokens, **{key: told[key] for key in shown if key in told})
-        if (step + 1) % every == 0 and engine.ranks.rank == 0:
+        if step + 1 == steps:
+            look(steps)
+        if chief and ((step + 1) % every == 0 or step + 1 == steps):
             checkpoint.save(kept, step + 1, engine.state(), source.state(step + 1))
-    if engine.ranks.rank == 0 and steps > first and steps % every:
-        checkpoint.save(kept, steps, engine.state(), source.state(steps))
 
 
 def _resumed(engine: Engine, source: Source, kept: Path) -> int:
@@ -103,9 +112,3 @@ def _resumed(engine: Engine, source: Source, kept: Path) -> int:
     engine.restore(saved["engine"])
     source.restore(saved["source"])
     return int(saved["step"])
-
-
-def _probed(probe: Probe | None, step: int, steps: int) -> dict[str, float]:
-    if probe is None or (step % probe.every and step < steps):
-        return {}
-    return {f"probe/{key}": value for key, value in probe.measure(step).items()}

@@ -1,0 +1,64 @@
+"""Annotations on their way into an objective: read from a stage's store or a user's file, filtered, turned into trees."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tutelage.core.artifact import Artifact
+from tutelage.core.errors import UserError
+from tutelage.data.render import Renderer
+from tutelage.data.tree import Tree
+from tutelage.feedback import tasks
+from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.filters import Filter
+from tutelage.feedback.signals import Preference
+from tutelage.feedback.store import Store
+from tutelage.recipes import material
+from tutelage.recipes.work import Work
+
+Preferences = str | Filter
+"""In a recipe: a name, or {from: NAME, without: [ANNOTATOR, ...]}."""
+
+
+def filter_of(preferences: Preferences) -> Filter:
+    return preferences if isinstance(preferences, Filter) else Filter(preferences)
+
+
+def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
+    """What is learnt from, in the order of ids, and what to note of it: the hash, and how much of it is whose."""
+    source = work.sources["preferences"]
+    if isinstance(source, Artifact):
+        store, filter_ = Store(source.path / "annotations.sqlite", create=False), filter_of(preferences)
+        found = list(filter_.read(store))
+        told = {"consumed": dict(filter_.annotators(store)), "consumed_hash": filter_.hash(store)}
+    else:
+        if filter_of(preferences).without:
+            raise UserError(f"stage {work.name}: preferences.without names annotators, but a file's rows name nobody")
+        found = sorted(material.preferences(work.input("preferences"), "label"), key=lambda a: a.id)
+        told = {"consumed": {work.input("preferences").name: len(found)}, "consumed_hash": work.input("preferences").hash}
+    if not found:
+        raise UserError(f"stage {work.name}: there are no annotations to learn from")
+    return found, told
+
+
+def preference_trees(annotations: Sequence[Annotation], render: Renderer, objective: str) -> list[Tree]:
+    """One tree per annotation that orders any of its responses; columns "preferences" and "weight"."""
+    trees = [tree for annotation in annotations if (tree := _tree(annotation, render, objective)) is not None]
+    if not trees:
+        raise UserError(f"{objective}: all responses of all {len(annotations)} annotations are tied, so there is nothing to learn")
+    return trees
+
+
+def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | None:
+    k = len(annotation.responses)
+    if k < 2:
+        raise UserError(f"annotation {annotation.id}: {k} response; {objective} learns from two or more to one prompt")
+    answer = tasks.load(annotation.task).from_answer(annotation.answer)
+    answer.check(k)
+    signals = answer.signals(k)
+    pairs = [(s.winner, s.loser, s.weight, s.margin, s.probability) for s in signals if isinstance(s, Preference)]
+    if len(pairs) < len(signals):
+        raise UserError(f"annotation {annotation.id}: {objective} learns from preferences; the task {annotation.task} gives labels")
+    if not pairs:
+        return None
+    columns: Mapping[str, Any] = {"preferences": tuple(pairs), "weight": annotation.weight}
+    return render.tree(annotation.prompt, annotation.responses, where=f"annotation {annotation.id}", **columns)

@@ -1,0 +1,75 @@
+"""Any objective on annotations, without a reward model: dpo, and yours by import path.
+
+The objective says what it reads; the roles follow from that: `...@reference` is a frozen copy of what the stage began with, a score
+or a value brings a scalar head.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
+
+from tutelage.data.pieces import batches
+from tutelage.engine.engine import Engine
+from tutelage.engine.ranks import ranks
+from tutelage.engine.rates import Rates
+from tutelage.engine.train import Fixed, train
+from tutelage.models.adapters import Lora
+from tutelage.models.policy import SCALARS, Policy
+from tutelage.recipes.judged import Preferences, consumed, filter_of, preference_trees
+from tutelage.recipes.stage import Context
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, new_head, precision, renderer
+from tutelage.recipes.work import Work
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Train a policy on preferences directly."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Literal["model"]] = "model"
+    takes: ClassVar = {"init": ("model",), "preferences": ("annotations", "input")}
+    tasks: ClassVar = ("ranking", "pair")
+
+    preferences: Preferences
+    """Annotations of a label stage, or an input of chosen and rejected responses; {from: NAME, without: [ANNOTATOR]} leaves people out."""
+    init: str = "model"
+    """The stage whose weights it begins with, and is measured against."""
+    epochs: Annotated[int, Ge(1)] = 1
+    """Times each annotation is learnt from; 1-3."""
+    batch: Annotated[int, Ge(1)] = 32
+    """Annotations per optimiser step; 32-512."""
+    too_long: TooLong = "refuse"
+    """What to do with an annotation whose prompt fills the context."""
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=1e-4))
+    adapter: Lora | None = None
+    """Train a LoRA adapter instead of all weights; the reference is then the model without it."""
+    machine: Machine = field(default_factory=Machine)
+
+    def parents(self) -> dict[str, str]:
+        return {"init": self.init, "preferences": filter_of(self.preferences).from_}
+
+    def check(self, context: Context) -> None:
+        others = {need.partition("@")[2] for need in context.objective.needs} - {"", "reference"}
+        if others:
+            raise context.fault("method", f"it reads a role {sorted(others)[0]!r}, but this stage has only the policy and its reference")
+
+    def run(self, work: Work) -> dict[str, Any]:
+        annotations, told = consumed(work, self.preferences)
+        model, words = begin(work)
+        render, objective = renderer(model, words), work.objective
+        annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
+        trees = preference_trees(annotations, render, work.name)
+        needs = (*objective.needs, *objective.prepare_needs)
+        scalar = any(need.partition("@")[0] in SCALARS for need in needs)
+        role = learner(model, self.adapter, work.seed, new_head(model, work.seed) if scalar else None)
+        roles = {"policy": role, "reference": frozen(role)} if any(need.endswith("@reference") for need in needs) else {"policy": role}
+        policy = Policy(roles, words, precision(work))
+        engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
+        batch = min(self.batch, len(trees))
+        steps = max(1, round(self.epochs * len(trees) / batch))
+        source = Fixed(lambda step: batches(trees, batch, work.seed, step))
+        shown = (*objective.terms, "agree")
+        train(engine, source, steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=shown)
+        left = leave(work, policy, role, role.head)
+        return {**left, **told, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}

@@ -1,0 +1,78 @@
+"""Pre-training: learn a language from plain text; every token is trained. A new model gets its tokenizer here."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from tutelage.core.errors import UserError
+from tutelage.core.text import Document
+from tutelage.data.pieces import Packing, cut
+from tutelage.engine.engine import Engine
+from tutelage.engine.ranks import ranks
+from tutelage.engine.rates import Rates
+from tutelage.engine.train import Fixed, train
+from tutelage.models import create, tokenizer
+from tutelage.models.policy import Policy
+from tutelage.objectives.sft import SFT
+from tutelage.recipes import material
+from tutelage.recipes.sources import Model
+from tutelage.recipes.stage import Context
+from tutelage.recipes.training import Machine, begin, context, learner, leave, precision, renderer
+from tutelage.recipes.work import Work
+from tutelage.synthetic.world import vocabulary
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Train on plain text."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Literal["model"]] = "model"
+    takes: ClassVar = {"data": ("input",), "init": ("model",)}
+
+    data: str
+    """Text: an input."""
+    init: str = "model"
+    """`model`: the recipe's own, which is made here when it is `{new: SIZE}`; or a stage to go on from."""
+    tokens: Annotated[int, Ge(1000)] = 1_600_000
+    """Tokens learnt from; a file that is shorter is read several times."""
+    step_tokens: Annotated[int, Ge(256)] = 4096
+    """Tokens per optimiser step; 2k-4M."""
+    vocabulary: Annotated[int, Ge(300)] = 1024
+    """Rows of a new model's vocabulary. The built-in world has a word per row, other text a byte-level BPE trained on it."""
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=3e-3, weight_decay=0.1))
+    machine: Machine = field(default_factory=Machine)
+
+    def parents(self) -> dict[str, str]:
+        return {"data": self.data, "init": self.init}
+
+    def check(self, context: Context) -> None:
+        if self.init == "model" and context.model.new is None and context.model.path is None:
+            raise context.fault("init", f"the hub model {context.model.hub} can't be downloaded by this release; give a folder")
+
+    def run(self, work: Work) -> dict[str, Any]:
+        texts = material.documents(work.input("data"), self.tokens)
+        model, words = self._begin(work, texts)
+        render = renderer(model, words)
+        trees = tuple(piece for text in texts for piece in cut(render.document(text), context(model)))
+        packing = Packing(trees, self.step_tokens, seed=work.seed)
+        policy = Policy({"policy": learner(model, None, work.seed)}, words, precision(work))
+        engine = Engine(policy, SFT(), {"policy": self.rates}, self.machine.micro_tokens, ranks())
+        steps = max(1, self.tokens // self.step_tokens)
+        train(engine, Fixed(packing.at), steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=("nll",))
+        epochs = steps / packing.steps
+        return {**leave(work, policy, policy.roles["policy"]), "rows": len(texts), "steps": steps, "epochs": round(epochs, 3)}
+
+    def _begin(self, work: Work, texts: list[Document]) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+        start = work.start("init")
+        if not isinstance(start, Model) or start.new is None:
+            return begin(work)
+        if work.input("data").synthetic is not None:
+            words = tokenizer.words(vocabulary(), self.vocabulary)
+        else:
+            words = tokenizer.bpe((text.text for text in texts), self.vocabulary)
+        if not texts:
+            raise UserError(f"stage {work.name}: there is no text to learn from")
+        return create.new(start.new.new, words, work.seed, start.new.shape), words

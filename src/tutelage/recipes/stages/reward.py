@@ -1,0 +1,97 @@
+"""The reward model: scores whose differences explain what annotators preferred, on a scale that the next stages can rely on.
+
+After training the score is shifted so that the demonstrations have mean 0 (InstructGPT section 3.5) and scaled so that the judged
+samples have unit standard deviation; both constants are stored beside the weights.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge
+
+from tutelage.data.pieces import batches
+from tutelage.data.render import Renderer
+from tutelage.data.tree import Tree
+from tutelage.engine.engine import Engine
+from tutelage.engine.ranks import ranks
+from tutelage.engine.rates import Rates
+from tutelage.engine.train import Fixed, train
+from tutelage.models.adapters import Lora
+from tutelage.models.heads import ScalarHead
+from tutelage.models.policy import Policy
+from tutelage.objectives.reward import Reward as Objective
+from tutelage.recipes import material
+from tutelage.recipes.judged import Preferences, consumed, filter_of, preference_trees
+from tutelage.recipes.stage import Context
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, precision, renderer
+from tutelage.recipes.work import Work
+from tutelage.rollouts.reading import read_responses
+
+
+@dataclass(frozen=True)
+class Reward:
+    """Train a reward model on preferences."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Literal["reward"]] = "reward"
+    takes: ClassVar = {"init": ("model",), "preferences": ("annotations", "input"), "demonstrations": ("input", "nothing")}
+    tasks: ClassVar = ("ranking", "pair")
+
+    preferences: Preferences
+    """Annotations of a label stage, or an input of chosen and rejected responses; {from: NAME, without: [ANNOTATOR]} leaves people out."""
+    init: str = "model"
+    """The stage whose weights it begins with."""
+    demonstrations: str | None = "demonstrations"
+    """The input whose mean score is set to 0; null: the judged samples'."""
+    epochs: Annotated[int, Ge(1)] = 1
+    """Times each annotation is learnt from. InstructGPT: 1, more overfits."""
+    batch: Annotated[int, Ge(1)] = 32
+    """Annotations per optimiser step; 32-512."""
+    center: Annotated[float, Ge(0.0)] = 0.0
+    """Weight of the mean squared score during training; 0-0.1."""
+    too_long: TooLong = "refuse"
+    """What to do with an annotation whose prompt fills the context."""
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, final=0.0))
+    adapter: Lora | None = None
+    """Train a LoRA adapter and the head instead of all weights."""
+    machine: Machine = field(default_factory=Machine)
+
+    def parents(self) -> dict[str, str]:
+        named = {"init": self.init, "preferences": filter_of(self.preferences).from_}
+        return {**named, "demonstrations": self.demonstrations} if self.demonstrations else named
+
+    def check(self, context: Context) -> None:
+        """Nothing that types and ranges can't say."""
+
+    def run(self, work: Work) -> dict[str, Any]:
+        annotations, told = consumed(work, self.preferences)
+        model, words = begin(work)
+        render = renderer(model, words)
+        annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
+        trees = preference_trees(annotations, render, "reward")
+        head = new_head(model, work.seed)
+        policy = Policy({"policy": learner(model, self.adapter, work.seed, head)}, words, precision(work))
+        engine = Engine(policy, Objective(self.center), {"policy": self.rates}, self.machine.micro_tokens, ranks())
+        batch = min(self.batch, len(trees))
+        steps = max(1, round(self.epochs * len(trees) / batch))
+        source = Fixed(lambda step: batches(trees, batch, work.seed, step))
+        every, shown = self.machine.checkpoint_every, ("preference", "agree")
+        train(engine, source, steps, work.dir, work.progress, work.name, every, shown=shown)
+        scale = self._scale(work, policy, head, trees, render)
+        left = leave(work, policy, policy.roles["policy"], head)
+        return {**left, **told, **scale, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}
+
+    def _scale(self, work: Work, policy: Policy, head: ScalarHead, trees: list[Tree], render: Renderer) -> dict[str, float]:
+        """Read the raw scores of samples and demonstrations, and set the head's constants."""
+        head.calibrate(0.0, 1.0)  # a resumed run may have been killed after this was set
+        sampled = np.concatenate(read_responses(policy, trees[:512], ("score",))["score"])
+        deviation = float(sampled.std())
+        zero = sampled
+        if work.sources.get("demonstrations") is not None:
+            rows = material.demonstrations(work.input("demonstrations"), 60_000)[:1024]
+            rows = fitting(work, rows, lambda row: row.prompt, render, "leave_out")
+            shown = [tree for row in rows for tree in render.demonstration(row)]
+            zero = np.concatenate(read_responses(policy, shown, ("score",))["score"])
+        head.calibrate(float(zero.mean()), 1 / deviation if deviation > 0 else 1.0)
+        return {"score_shift": float(zero.mean()), "score_deviation": deviation, "zero_n": len(zero)}

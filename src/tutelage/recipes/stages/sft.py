@@ -1,0 +1,68 @@
+"""Supervised fine-tuning: imitate demonstrations; only what the assistant wrote is trained."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
+
+from tutelage.data.pieces import Packing
+from tutelage.engine.engine import Engine
+from tutelage.engine.ranks import ranks
+from tutelage.engine.rates import Rates
+from tutelage.engine.train import Fixed, train
+from tutelage.models.adapters import Lora
+from tutelage.models.policy import Policy
+from tutelage.objectives.sft import SFT
+from tutelage.recipes import material
+from tutelage.recipes.stage import Context
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, precision, renderer
+from tutelage.recipes.work import Work
+
+
+@dataclass(frozen=True)
+class Sft:
+    """Fine-tune on demonstrations."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Literal["model"]] = "model"
+    takes: ClassVar = {"data": ("input",), "init": ("model",)}
+
+    data: str
+    """Demonstrations: an input."""
+    init: str = "model"
+    """The stage whose weights it begins with; `model` is the recipe's own."""
+    epochs: Annotated[int, Ge(1)] = 1
+    """Times each demonstration is learnt from; 1-3, InstructGPT 16."""
+    tokens: Annotated[int, Ge(100)] = 400_000
+    """Tokens of demonstrations that the built-in world writes; a file is taken whole."""
+    step_tokens: Annotated[int, Ge(64)] = 4096
+    """Tokens per optimiser step, prompts included."""
+    too_long: TooLong = "refuse"
+    """What to do with a demonstration whose prompt fills the context: refuse it, or leave it out and say how many."""
+    train_history: bool = False
+    """Also train the assistant's earlier turns of a conversation."""
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=1e-3))
+    adapter: Lora | None = None
+    """Train a LoRA adapter instead of all weights."""
+    machine: Machine = field(default_factory=Machine)
+
+    def parents(self) -> dict[str, str]:
+        return {"data": self.data, "init": self.init}
+
+    def check(self, context: Context) -> None:
+        """Nothing that types and ranges can't say."""
+
+    def run(self, work: Work) -> dict[str, Any]:
+        model, words = begin(work)
+        render, source = renderer(model, words), work.input("data")
+        given = material.demonstrations(source, self.tokens)
+        rows = fitting(work, given, lambda row: row.prompt, render, self.too_long)
+        trees = [tree for row in rows for tree in render.demonstration(row, self.train_history, source.given)]
+        packing = Packing(tuple(trees), max(self.step_tokens, max(tree.length for tree in trees)), seed=work.seed)
+        policy = Policy({"policy": learner(model, self.adapter, work.seed)}, words, precision(work))
+        engine = Engine(policy, SFT(), {"policy": self.rates}, self.machine.micro_tokens, ranks())
+        steps = packing.steps * self.epochs
+        train(engine, Fixed(packing.at), steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=("nll",))
+        cut = sum(not all(tree.finished) for tree in trees)
+        told = {"rows": len(rows), "left_out": len(given) - len(rows), "cut": cut, "steps": steps}
+        return {**leave(work, policy, policy.roles["policy"]), **told}

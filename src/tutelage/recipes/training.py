@@ -1,0 +1,130 @@
+"""What the training stages share: settings of learning, weights to begin with, roles, and what is left behind."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import torch
+from annotated_types import Ge
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from tutelage.core.errors import UserError
+from tutelage.core.randomness import stream
+from tutelage.core.text import Prompt
+from tutelage.data.render import Renderer
+from tutelage.engine.ranks import ranks
+from tutelage.models import adapters, weights
+from tutelage.models.adapters import Lora
+from tutelage.models.heads import ScalarHead
+from tutelage.models.policy import Policy, Precision
+from tutelage.models.roles import Role, causal
+from tutelage.recipes.work import Work
+
+T = TypeVar("T")
+TooLong = Literal["refuse", "leave_out"]
+"""What happens to a row whose prompt is longer than the context."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How work is cut to fit the machine; none of it changes a gradient beyond rounding."""
+
+    micro_tokens: Annotated[int, Ge(64)] = 4096
+    """Tokens per forward and backward pass: more need more memory."""
+    checkpoint_every: Annotated[int, Ge(1)] = 50
+    """Optimiser steps between checkpoints: what a kill may cost."""
+
+
+def begin(work: Work, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The weights that the setting `field` names, in float32 (the master copy that is trained)."""
+    torch.set_num_threads(work.decisions.threads)
+    start = work.start(field)
+    if isinstance(start, Path):
+        return weights.load(start, torch.float32)
+    if start.path is not None:
+        return weights.load(start.path, torch.float32)
+    what = f"the hub model {start.hub}" if start.hub else f"a new model ({start.new.new if start.new else ''})"
+    raise UserError(f"stage {work.name}: {field} is {what}, which can't be loaded here; begin with a pretrain stage or a folder")
+
+
+def context(model: PreTrainedModel) -> int:
+    """Tokens that the model can hold."""
+    return int(getattr(model.config, "max_position_embeddings", 1024))
+
+
+def renderer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Renderer:
+    """Renders for this model: what doesn't fit its context is refused or cut."""
+    return Renderer(tokenizer, context(model))
+
+
+def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render: Renderer, too_long: TooLong, room: int = 1) -> list[T]:
+    """The rows whose prompt leaves `room` tokens of the context for a response. UserError for the first that doesn't, or for none
+    that does; with `leave_out` those that don't are left out and counted in a note."""
+    limit = render.context
+    if limit is None:
+        return list(rows)
+    unlimited = Renderer(render.tokenizer)
+    fits: list[T] = []
+    for number, row in enumerate(rows, 1):
+        length = len(unlimited.prompt(prompt(row)))
+        if length + room <= limit:
+            fits.append(row)
+        elif too_long == "refuse":
+            raise UserError(
+                f"stage {work.name}: the prompt of row {number} ({prompt(row).last[:40]!r}) has {length} tokens, but only {limit - room} of the "
+                f"context of {limit} are left for prompts; shorten it, or set stages.{work.name}.too_long=leave_out"
+            )
+    if not fits:
+        raise UserError(f"stage {work.name}: none of {len(rows)} prompts fits the context of {limit} tokens; use a model with a longer one")
+    if len(fits) < len(rows):
+        work.progress.note(f"{work.name}: {len(rows) - len(fits)} of {len(rows)} rows left out, their prompts are longer than the context")
+    return fits
+
+
+def precision(work: Work) -> Precision:
+    """What the run decided once."""
+    return "bf16" if work.decisions.dtype == "bfloat16" else "float32"
+
+
+def learner(model: PreTrainedModel, lora: Lora | None, seed: int, head: ScalarHead | None = None) -> Role:
+    """The role that trains: the whole network, or an adapter on it."""
+    if lora is None:
+        return Role(model, None, head, trains=True)
+    return Role(adapters.wrap(model, lora, "policy", seed), "policy", head, trains=True)
+
+
+def frozen(role: Role) -> Role:
+    """What the role begins as, kept: the same network without the adapter, or a copy where the whole network trains."""
+    if role.adapter is not None:
+        return Role(role.network)
+    return Role(copy.deepcopy(role.network))
+
+
+def new_head(model: PreTrainedModel, seed: int) -> ScalarHead:
+    """A head whose weights are drawn from N(0, 1 / (width + 1)), as Stiennon et al. (2009.01325) begin with."""
+    width = int(model.get_input_embeddings().weight.shape[1])
+    head = ScalarHead(width)
+    drawn = stream("head", seed).standard_normal(width) / (width + 1) ** 0.5
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(drawn)[None])
+    return head
+
+
+def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None) -> dict[str, Any]:
+    """Save the trained role under `work.dir`: `model/` loads in plain transformers, `adapter/` (where one was trained) in peft.
+
+    Returns the weights' hash for the manifest.
+    """
+    assert policy.tokenizer is not None
+    model = causal(role.network)
+    if ranks().rank:
+        return {}
+    if role.adapter is not None:
+        network: Any = role.network
+        adapters.save(network, role.adapter, work.dir / "adapter")
+        model = adapters.merged(network, role.adapter)
+    weights.save(model, policy.tokenizer, work.dir / "model", head)
+    (work.dir / "checkpoint.pt").unlink(missing_ok=True)
+    return {"weights": weights.weights_hash(model), "parameters": sum(p.numel() for p in model.parameters())}
