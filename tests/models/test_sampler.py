@@ -155,3 +155,11 @@ def test_what_cannot_be_sampled_is_refused():
         with pytest.raises(UserError, match="prompt 1"):
             Sampler(model, end=0).generate([[3], prompt], [("a",), ("b",)], Sampling(max_tokens=tokens))
     assert Sampler(model, end=0).generate([], [], Sampling()) == []
+
+
+def test_a_diverged_model_says_so():
+    model = model_of("llama")
+    with torch.no_grad():
+        model.model.norm.weight[0] = torch.nan
+    with pytest.raises(FloatingPointError, match="diverged"):
+        Sampler(model, end=0).generate([[3, 4]], [("a",)], Sampling(max_tokens=2))

@@ -65,6 +65,12 @@ def test_truncation_keeps_what_transformers_keeps(settings, kept):
         assert (scores[0] > -torch.inf).nonzero()[:, 0].tolist() == kept
 
 
+@pytest.mark.parametrize("total", [0.5, 0.7, 1.0, 1.0000001, 1.3])
+def test_the_greatest_number_stays_below_the_total(total):
+    """What makes a trailing word of no probability safe without a further check."""
+    assert (1 - 2**-53) * total < total
+
+
 def test_truncation_leaves_the_log_probability_alone():
     _, logp = drawn(P, [0.0], top_k=1)
     assert torch.allclose(logp, P[0, 1].log())

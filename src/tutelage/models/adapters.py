@@ -96,13 +96,13 @@ def freeze(model: PeftModel, name: str) -> None:
 def duplicate(model: PeftModel, source: str, target: str) -> None:
     """Make `target` a frozen copy of `source`, over an adapter of that name if there is one. The active adapter stays active."""
     before = {full: p.requires_grad for full, p in model.named_parameters()}
-    active = model.active_adapters
+    (active,) = model.active_adapters
     if target not in model.peft_config:
         with torch.random.fork_rng(devices=[]):
             model.add_adapter(target, copy.deepcopy(model.peft_config[source]))
     state = get_peft_model_state_dict(model, adapter_name=source, save_embedding_layers=False)
     set_peft_model_state_dict(model, {name: x.detach().clone() for name, x in state.items()}, adapter_name=target)
-    model.base_model.set_adapter(active)
+    model.set_adapter(active)
     for full, p in model.named_parameters():
         p.requires_grad_(before.get(full, False) and f".{target}." not in full)
 

@@ -63,7 +63,8 @@ class Sampler:
         progress: Callable[[int], None] | None = None,
     ) -> list[Sampled]:
         """A response to each prompt, in order. `addresses[n]` is where response n's numbers come from; `progress` hears after
-        each step how many tokens were written. Raises UserError for an empty prompt or one that leaves no room in the context."""
+        each step how many tokens were written. Raises UserError for an empty prompt or one that leaves no room in the context,
+        FloatingPointError for a model whose weights have diverged."""
         self._check(prompts, sampling)
         keys = [tuple(prompt) for prompt in prompts]
         order = sorted(range(len(keys)), key=lambda n: (len(keys[n]), keys[n]))  # equal prompts, and equal lengths, side by side
@@ -102,6 +103,8 @@ class Sampler:
             if not len(live_B) or t + 1 == sampling.max_tokens:
                 break
             logits_BV = self._forward(token_B[:, None], cache)
+        if not bool(logp_BT.isfinite().all()):
+            raise FloatingPointError("the model gives log-probabilities that are no finite numbers: its weights have diverged")
         ids, logp, finished = ids_BT.tolist(), logp_BT.tolist(), finished_B.tolist()
         return [Sampled(tuple(ids[b][:n]), tuple(logp[b][:n]), finished[b]) for b, n in enumerate(length_B.tolist())]
 

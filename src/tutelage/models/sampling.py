@@ -48,9 +48,8 @@ def draw(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling) -> tuple[Tens
     else:
         p_BV = torch.exp(x_BV - top_B1)
         mass_BV = (truncated(p_BV, sampling) if sampling.truncates else p_BV).cumsum(-1, dtype=torch.float64)
-        # Not past the last word with any mass: rounding may put u * total on the total itself.
-        last_B1 = torch.searchsorted(mass_BV, mass_BV[:, -1:].contiguous())
-        token_B1 = torch.searchsorted(mass_BV, uniform_B[:, None] * mass_BV[:, -1:], right=True).minimum(last_B1)
+        # u < 1 keeps u * total below the total, rounded too; only of numbers that are none is the place found past the last word.
+        token_B1 = torch.searchsorted(mass_BV, uniform_B[:, None] * mass_BV[:, -1:], right=True).clamp_(max=x_BV.shape[-1] - 1)
     return token_B1[:, 0], (x_BV.gather(-1, token_B1) - top_B1)[:, 0]
 
 

@@ -52,7 +52,9 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, directory: 
             model.generation_config.save_pretrained(directory)
         if head is not None:
             meaning = f"score = (logit - {SHIFT}) * {SCALE}"
-            text = json.dumps({SHIFT: head.shift.item(), SCALE: head.scale.item(), "meaning": meaning}, indent=2)
+            text = json.dumps(
+                {SHIFT: head.get_buffer("shift").item(), SCALE: head.get_buffer("scale").item(), "meaning": meaning}, indent=2
+            )
             (directory / "score.json").write_text(text + "\n")
         tokenizer.save_pretrained(directory)
     except (OSError, SafetensorError) as problem:
@@ -69,8 +71,8 @@ def _saved_form(model: PreTrainedModel, head: ScalarHead | None) -> PreTrainedMo
     config = copy.deepcopy(model.config)
     config.num_labels = 1
     config._attn_implementation = "eager"  # the copy never runs
-    setattr(config, SHIFT, head.shift.item())
-    setattr(config, SCALE, head.scale.item())
+    setattr(config, SHIFT, head.get_buffer("shift").item())
+    setattr(config, SCALE, head.get_buffer("scale").item())
     with torch.device("meta"):
         scored = AutoModelForSequenceClassification.from_config(config)
     setattr(scored, scored.base_model_prefix, model.base_model)
@@ -90,7 +92,7 @@ def load(directory: Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedM
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # the load report speaks of a missing head that is no fault
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(
+        model, told = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             directory, dtype=dtype or "auto", local_files_only=True, output_loading_info=True
         )
     except (ValueError, RuntimeError, OSError, SafetensorError) as problem:
@@ -170,7 +172,9 @@ def _check_whole(model: PreTrainedModel, missing: list[str], directory: Path) ->
 
 
 def _check_match(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, where: str) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
+    embeddings = model.get_input_embeddings()
+    assert isinstance(embeddings, nn.Embedding)
+    rows = embeddings.num_embeddings
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:
         raise UserError(f"{where}: the tokenizer has an id {highest}, the model {rows} rows; they don't belong together")
