@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -176,3 +177,13 @@ def test_an_unwritable_place_interrupts(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Interrupted):
         Store(tmp_path / "file" / "store.db").append([annotation(0)])
+
+
+def test_a_new_store_waits_for_another_that_is_being_made(tmp_path):
+    place = tmp_path / "store.db"
+    other = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # not yet in WAL mode: SQLite refuses the switch at once instead of waiting
+    release = threading.Timer(0.3, other.close)
+    release.start()
+    assert Store(place).append([annotation(0)]) == 1
+    release.join()

@@ -11,6 +11,7 @@ fsync per batch.
 """
 
 import json
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -117,7 +118,7 @@ class Store:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._engine.begin() as connection:
                 if self._engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                    _write_ahead(connection)
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 for table in (_schema, _annotations):
                     connection.execute(CreateTable(table, if_not_exists=True))
@@ -167,6 +168,19 @@ def _chosen(query: sa.Select[Any], without: Sequence[str], annotators: Sequence[
     if annotators is not None:
         query = query.where(_annotations.c.annotator.in_(annotators))
     return query if task is None else query.where(_annotations.c.task == task)
+
+
+def _write_ahead(connection: sa.Connection) -> None:
+    """Turn WAL mode on. SQLite doesn't wait here when another process is at the same: it says "locked" at once."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            return
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _durable(connection: Any, _record: Any) -> None:
