@@ -32,7 +32,7 @@ def reward(
     out: Out = None,
 ) -> None:
     """Train a reward model on preferences, beginning with MODEL."""
-    single("reward", model, {"preferences": data}, {"preferences": "preferences"}, settings, out)
+    single("reward", model, {"preferences": data, "demonstrations": None}, {"preferences": "preferences"}, settings, out)
 
 
 def dpo(
@@ -56,7 +56,9 @@ def ppo(
     single("ppo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
 
 
-def single(method: str, model: str, inputs: dict[str, str], fields: dict[str, str], settings: list[str] | None, out: Path | None) -> None:
+def single(
+    method: str, model: str, inputs: dict[str, str | None], fields: dict[str, str], settings: list[str] | None, out: Path | None
+) -> None:
     """Write the recipe of one stage, check it as any other, run it."""
     tree: dict[str, Any] = {
         "schema": 1,

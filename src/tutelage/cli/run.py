@@ -8,7 +8,7 @@ import typer
 from tutelage.cli import screen
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
-from tutelage.recipes import runner
+from tutelage.recipes import rows, runner
 
 LONG = 600.0
 """Seconds of work from which on the plan is shown first."""
@@ -34,6 +34,7 @@ def command(
 def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: bool = False) -> None:
     """Plan, run and close: what every command that trains does."""
     forecast = planning.forecast(checked, out, strict)
+    rows.check_rows(checked, [row.step for row in forecast if row.why])
     planning.check_memory(checked, forecast)
     if sum(row.seconds or 0.0 for row in forecast) > LONG:
         screen.notes.print(planning.table(forecast))

@@ -43,7 +43,7 @@ def find(name: str, place: str) -> Method:
         return Method(name, only_class(f"{STAGES}.{name}", is_stage))
     if name in modules(OBJECTIVES) and name in objectives():
         return Method(name, generic(), objective(name, place))
-    raise UserError(f"{place}: there is no method '{name}'{closest(name, names())}")
+    raise UserError(f"{place}: there is no method '{name}'{closest(name, names()) or '; methods are ' + ', '.join(names())}")
 
 
 def objective(name: str, place: str) -> type[Any]:

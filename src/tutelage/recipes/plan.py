@@ -82,8 +82,11 @@ def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
 
 
 def tokens_of(step: Step) -> int | None:
-    """Tokens through the network, where the stage can say (`expected_tokens`)."""
+    """Tokens through the network, where the stage can say: by `expected_tokens()`, or by a setting `tokens` (and `epochs`)."""
     say = getattr(step.stage, "expected_tokens", None)
+    tokens, epochs = step.settings.get("tokens"), step.settings.get("epochs", 1)
+    if say is None and isinstance(tokens, int) and isinstance(epochs, int):
+        return tokens * epochs
     return int(say()) if say else None
 
 
@@ -91,13 +94,19 @@ def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool
     """Peak bytes of a stage."""
     trains = step.stage.produces in ("model", "reward")
     roles = {"ppo": 3, "pretrain": 1, "sft": 1, "reward": 1, "label": 1, "evaluate": 2}.get(step.method, 2)
-    adapted = bool(step.settings.get("lora")) if lora is None else lora
-    given = step.settings.get("micro_tokens")
-    rows = micro or (given if isinstance(given, int) else MICRO_TOKENS)
+    adapted = bool(step.settings.get("adapter")) if lora is None else lora
+    rows = micro or micro_tokens(step)
     weights = 4.0 * network.parameters * roles
     training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trains
     activations = 4.0 * rows * network.layers * (14 * network.width + 3 * network.ffn) * (1.0 if trains else 0.1)
     return RUNTIME + weights + training + activations
+
+
+def micro_tokens(step: Step) -> int:
+    """Tokens of one forward and backward pass."""
+    machine = step.settings.get("machine")
+    given = machine.get("micro_tokens") if isinstance(machine, dict) else None
+    return given if isinstance(given, int) else MICRO_TOKENS
 
 
 def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:
@@ -116,11 +125,11 @@ def fitting(recipe: Recipe, row: Forecast, limit: float) -> list[str]:
     step, network = row.step, network_of(recipe.model)
     assert network and row.memory
     ways: list[str] = []
-    if "micro_tokens" in step.settings:
-        sizes = [n for n in (2048, 1024, 512, 256) if memory_of(step, network, micro=n) <= limit]
-        ways += [f"stages.{step.name}.micro_tokens={n}" for n in sizes[:1]]
-    if "lora" in step.settings and memory_of(step, network, lora=True) <= limit:
-        ways.append(f"stages.{step.name}.lora={{}}")
+    if "machine" in step.settings:
+        sizes = [n for n in (2048, 1024, 512, 256) if n < micro_tokens(step) and memory_of(step, network, micro=n) <= limit]
+        ways += [f"stages.{step.name}.machine.micro_tokens={n}" for n in sizes[:1]]
+    if "adapter" in step.settings and memory_of(step, network, lora=True) <= limit:
+        ways.append(f"stages.{step.name}.adapter={{}}")
     if recipe.model.new:
         smaller = {"small": ("tiny", "nano"), "tiny": ("nano",), "nano": ()}[recipe.model.new.new]
         ways += [f"model.new={size}" for size in smaller if memory_of(step, new_network(size)) <= limit]

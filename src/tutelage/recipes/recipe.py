@@ -31,8 +31,8 @@ class Page:
     """Version of this format."""
     stages: dict[str, dict[str, Any]]
     """What is done, by name: `method`, or `like` another stage, and settings. The order of lines doesn't matter."""
-    model: New | str
-    """`{new: tiny}`, a folder, or a hub id such as Qwen/Qwen3-8B."""
+    model: New | str | None
+    """`{new: tiny}`, a folder, or a hub id such as Qwen/Qwen3-8B; null: given on the command line."""
     inputs: dict[str, str | None] = dataclasses.field(default_factory=dict[str, str | None])
     """Files (.jsonl, .jsonl.gz, .parquet) or built-in sources (`synthetic:text`), by name; null: given on the command line."""
     seed: Annotated[int, Ge(0)] = 0

@@ -74,8 +74,10 @@ class Input:
         return hash_file(self.path)
 
 
-def model_of(given: New | str, place: str) -> Model:
+def model_of(given: New | str | None, place: str) -> Model:
     """What `model:` names. Raises UserError for a folder that isn't there or holds no model."""
+    if given is None:
+        raise UserError(f"{place}: needed by this recipe; give it as model=DIR, a folder in transformers' format")
     if isinstance(given, New):
         return Model(new=given)
     folder = Path(given).expanduser()
