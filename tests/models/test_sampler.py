@@ -2,6 +2,7 @@ from collections import Counter
 
 import pytest
 import torch
+from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from tests.models.clean import clean
 from tutelage.core.errors import UserError
@@ -163,3 +164,29 @@ def test_a_diverged_model_says_so():
         model.model.norm.weight[0] = torch.nan
     with pytest.raises(FloatingPointError, match="diverged"):
         Sampler(model, end=0).generate([[3, 4]], [("a",)], Sampling(max_tokens=2))
+
+
+def test_attention_that_would_be_computed_wrongly_is_refused():
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+    capped = Gemma2ForCausalLM(Gemma2Config(vocab_size=32, intermediate_size=64, attn_logit_softcapping=50.0, **size)).eval()
+    with pytest.raises(NotImplementedError, match="softcap"):
+        Sampler(capped, end=0).generate([[3, 4]], [("a",)], Sampling(max_tokens=2))
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_training_goes_on_after_sampling(dtype):
+    model = model_of("llama", torch.float32)
+    Sampler(model, end=0, dtype=dtype).generate([[3, 4]], [("a",)], Sampling(max_tokens=3))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is not None):
+        model(torch.tensor([[3, 4, 5]])).logits.float().logsumexp(-1).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_an_update_is_heard_at_once():
+    model = model_of("llama")
+    sampler = Sampler(model, end=0)
+    sampler.generate([[3, 4]], [("a",)], Sampling(max_tokens=8))
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight.mul_(-1)
+    response = sampler.generate([[3, 4]], [("a",)], Sampling(max_tokens=8))[0]
+    assert (torch.tensor(response.logp) - full_logp(model, [3, 4], response)).abs().max() < 1e-6
