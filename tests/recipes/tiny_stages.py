@@ -98,3 +98,28 @@ class Judge:
     def run(self, work: Work) -> dict[str, Any]:
         given = work.parent("preferences").results["annotators"]
         return {"consumed": {name: n for name, n in given.items() if name not in self.without}}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A report with made-up figures."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Kind] = "report"
+    takes: ClassVar[Mapping[str, tuple[Kind, ...]]] = {"models": ("model",)}
+
+    models: tuple[str, ...]
+
+    def parents(self) -> dict[str, str]:
+        return {f"models.{i}": name for i, name in enumerate(self.models)}
+
+    def check(self, context: Context) -> None: ...
+
+    def run(self, work: Work) -> dict[str, Any]:
+        figures = {name: {"mean": 0.5 + i / 10, "low": 0.4, "high": None if i else 0.6, "n": 9} for i, name in enumerate(self.models)}
+        a, b = self.models[:2]
+        compared = {"a": a, "b": b, "eval": "overall", "difference": -0.1, "low": -0.2, "high": -0.01, "n": 9, "family": ""}
+        plain = {"schema": 1, "sentence": "Made up.", "evals": {"overall": figures}, "comparisons": [compared]}
+        (work.dir / "report.json").write_text(json.dumps(plain))
+        (work.dir / "report.html").write_text("<p>Made up.")
+        return {}
