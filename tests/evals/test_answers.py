@@ -4,6 +4,7 @@ import pytest
 
 from tutelage.evals.answers import Kept
 
+MODEL = "a" * 40
 ITEMS = [f"item {n}" for n in range(10)]
 
 
@@ -23,7 +24,7 @@ class Work:
 
 def test_everything_is_computed_once(tmp_path: Path):
     kept, work = Kept(tmp_path / "answers", chunk=4), Work()
-    rows = [kept.fill("answers", "model", ITEMS, {}, work) for _ in range(2)]
+    rows = [kept.fill("answers", MODEL, ITEMS, {}, work) for _ in range(2)]
     assert rows[0] == rows[1] == [{"n": n} for n in range(10)]
     assert work.done == list(range(10))
 
@@ -31,9 +32,9 @@ def test_everything_is_computed_once(tmp_path: Path):
 def test_a_kill_redoes_one_chunk(tmp_path: Path):
     kept, work = Kept(tmp_path, chunk=4), Work(dies_at=8)
     with pytest.raises(KeyboardInterrupt):
-        kept.fill("answers", "model", ITEMS, {}, work)
+        kept.fill("answers", MODEL, ITEMS, {}, work)
     again = Work()
-    assert kept.fill("answers", "model", ITEMS, {}, again) == [{"n": n} for n in range(10)]
+    assert kept.fill("answers", MODEL, ITEMS, {}, again) == [{"n": n} for n in range(10)]
     assert work.done == list(range(8)) and again.done == [8, 9]
 
 
@@ -42,25 +43,25 @@ def test_a_kill_redoes_one_chunk(tmp_path: Path):
 )
 def test_a_kill_while_writing_redoes_the_chunk_from_its_first_item(tmp_path: Path, left: bytes):
     kept = Kept(tmp_path, chunk=4)
-    kept.path("answers", "model", ITEMS, {}).write_bytes(left)
+    kept.path("answers", MODEL, ITEMS, {}).write_bytes(left)
     again = Work()
     whole = 4 if left.count(b"\n") >= 4 else 0
-    assert kept.fill("answers", "model", ITEMS, {}, again) == [{"n": n} for n in range(10)]
+    assert kept.fill("answers", MODEL, ITEMS, {}, again) == [{"n": n} for n in range(10)]
     assert again.done == list(range(whole, 10))
-    assert kept.path("answers", "model", ITEMS, {}).read_text().count("\n") == 10
+    assert kept.path("answers", MODEL, ITEMS, {}).read_text().count("\n") == 10
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        ("nll", "model", ITEMS, {}),
-        ("answers", "model2", ITEMS, {}),
-        ("answers", "model", ITEMS[::-1], {}),
-        ("answers", "model", ITEMS, {"t": 1}),
+        ("nll", MODEL, ITEMS, {}),
+        ("answers", MODEL[:-1] + "b", ITEMS, {}),
+        ("answers", MODEL, ITEMS[::-1], {}),
+        ("answers", MODEL, ITEMS, {"t": 1}),
     ],
 )
 def test_another_question_model_order_or_setting_is_another_file(tmp_path: Path, other: tuple[str, str, list[str], object]):
     kept, work = Kept(tmp_path, chunk=4), Work()
-    kept.fill("answers", "model", ITEMS, {}, work)
+    kept.fill("answers", MODEL, ITEMS, {}, work)
     kept.fill(*other, work)
     assert len(work.done) == 20

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from tutelage.core.text import Demonstration, Document, Response, ask
 from tutelage.evals.answers import Kept
@@ -21,7 +22,7 @@ SIZE = Dimensions(width=32, layers=1, heads=2, context=64)
 PROMPTS = [ask("cat ?"), ask("red dog ?"), ask("blue cow . cat ?")]
 
 
-def network(seed: int) -> torch.nn.Module:
+def network(seed: int) -> PreTrainedModel:
     """A plain transformers model, as its own attention computes it; spread enough that answers differ."""
     model = new(SIZE, TOKENIZER, seed)
     with torch.no_grad():
@@ -119,7 +120,7 @@ def test_scores_are_in_the_heads_own_scale(tmp_path: Path):
     tree = subject.renderer.tree(PROMPTS[1], (Response("red ."),))
     hidden = network(0).base_model(input_ids=torch.tensor([tree.prompt + tree.responses[0]])).last_hidden_state
     head = subject.policy.roles["policy"].head
-    assert head is not None and found[1][0] == pytest.approx(float(head(hidden[0, -1:])[0]), rel=1e-4)
+    assert isinstance(head, ScalarHead) and found[1][0] == pytest.approx(float(head(hidden[0, -1:])[0]), rel=1e-4)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ numbers, which takes noise out of their difference.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
@@ -16,7 +16,7 @@ from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
 from tutelage.evals.answers import Kept, Row
 from tutelage.evals.eval import Answer, Material
-from tutelage.models.policy import Policy
+from tutelage.models.policy import Policy, Precision
 from tutelage.models.roles import active
 from tutelage.models.sampler import Sampled, Sampler, Sampling
 from tutelage.rollouts.reading import read_responses
@@ -137,7 +137,7 @@ class Artifact:
 
         def read(part: range) -> list[Row]:
             roles = {"policy": self.policy.roles["policy"], "reference": parent.policy.roles["policy"]}
-            both = Policy(roles, self.policy.tokenizer, self.policy.precision, self.policy.attention)
+            both = Policy(roles, self.policy.tokenizer, cast(Precision, self.policy.precision), self.policy.attention)
             trees = [Tree(self.renderer.prompt(p), (a.ids,), finished=(a.finished,)) for p, a in (flat[n] for n in part)]
             return [{"kl": sum(kl)} for kl in self._read(both, trees, "kl@reference")]
 
