@@ -21,7 +21,7 @@ from tutelage.evals import (
     samples,
 )
 from tutelage.evals.eval import Cloze, Enumerable, Material, Pair
-from tutelage.evals.probe import curves, probe
+from tutelage.evals.probe import curves, graded_rows, probe
 from tutelage.evals.skills import of_world
 from tutelage.synthetic.enumerable import optimum
 
@@ -221,3 +221,26 @@ def test_skills_are_different_questions_with_their_answers():
     assert len({c.text for c in found}) == 60 and len({c.family for c in found}) == 6
     assert all(c.answers and forgetting.begins(c.answers[0] + " more", c.answers) for c in found)
     assert found == of_world(60) and found != of_world(60, seed=1)
+
+
+def test_what_training_wrote_down_is_graded_afterwards():
+    look = {
+        "step": 8,
+        "prompts": [p.id for p in PROMPTS[:2]],
+        "answers": ["gg", "gggg"],
+        "finished": [True, False],
+        "proxy": [1.0, 3.0],
+        "kl": [0.5, 1.5],
+    }
+    by_id = {p.id: p for p in PROMPTS}
+    (row,) = graded_rows([look], by_id, lambda p, t, f: grade(p, t, f).overall)
+    assert (row["step"], row["gold"], row["proxy"], row["kl"], row["gold_by_prompt"]) == (8, 0.25, 2.0, 1.0, [0.5, 0.0])
+    (blind,) = graded_rows([look], by_id, None)
+    assert "gold" not in blind and blind["proxy"] == 2.0
+
+
+def test_a_policy_trained_on_a_rule_has_its_kl_measured_without_a_baseline():
+    ppo = speaks("g")
+    ppo.parent, ppo.curve = speaks("gg", "sft"), rows(np.full((3, 12), 0.5))
+    assert overoptimization.EVAL.untestable(ppo) is None
+    assert [r.eval for r in overoptimization.EVAL.run(ppo)] == ["overoptimization", "kl"]

@@ -30,7 +30,7 @@ class Overoptimization:
     """The score of an answer that was cut, as in training; in scaled units."""
 
     def untestable(self, subject: Subject) -> str | None:
-        if subject.kind != "policy" or subject.judge is None:
+        if subject.kind != "policy" or (subject.judge is None and not subject.curve):
             return ""
         return None if subject.material.prompts else "Overoptimization: no prompts were given."
 
@@ -43,7 +43,7 @@ class Overoptimization:
             prompts = subject.material.prompts[: self.kl_prompts]
             samples = [Sample(p.id, "", kl, p.id) for p, kl in zip(prompts, subject.kl(prompts), strict=True)]
             found.append(measured(KL, subject.stage, samples))
-            if subject.material.grade is not None:
+            if subject.material.grade is not None and subject.judge is not None:
                 found.append(self.baseline(subject, subject.parent))
         return tuple(found)
 

@@ -4,9 +4,11 @@ A row of `metrics.jsonl` for the curve of overoptimization (Gao et al. 2022: pro
 are kept too, so that the fall from the peak can be measured without picking the peak on the prompts it is measured on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tutelage.core import statistics
+from tutelage.core.text import Prompt
 
 CURVES = ("gold", "proxy", "kl")
 
@@ -21,6 +23,21 @@ def probe(step: int, gold: Sequence[float] | None, proxy: Sequence[float], kl: S
     if gold is not None:
         row["gold_by_prompt"] = [round(value, 6) for value in gold]
     return row
+
+
+def graded_rows(
+    looks: Sequence[Mapping[str, Any]], prompts: Mapping[str, Prompt], grade: Callable[[Prompt, str, bool], float] | None
+) -> list[dict[str, object]]:
+    """Rows from what a stage in training wrote down, {step, prompts, answers, finished, proxy, kl}, one value per prompt each.
+
+    Gold is closed while a policy trains; so the answers were kept, and are graded here. `prompts` by id.
+    """
+    rows = []
+    for look in looks:
+        said = zip(look["prompts"], look["answers"], look["finished"], strict=True)
+        gold = [grade(prompts[name], text, finished) for name, text, finished in said] if grade else None
+        rows.append(probe(look["step"], gold, look["proxy"], look["kl"]))
+    return rows
 
 
 def curves(by_stage: Mapping[str, Sequence[Mapping[str, object]]]) -> dict[str, dict[str, list[dict[str, float]]]]:

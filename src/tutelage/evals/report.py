@@ -46,17 +46,21 @@ def as_json(found: Findings) -> dict[str, Any]:
         for stage, points in lines.items():
             for point in points:
                 checked(f"curve {name} of {stage}", *point.values())
+    main = headline_stage(found)
     return {
         "schema": SCHEMA,
         "recipe": found.recipe,
         "sentence": sentence(found),
+        "main": main,
+        "parent": found.parent(main),
+        "labels": {stage: found.label(stage) for stage in found.order},
         "measures": {name: {**asdict(measure), "limits": measure.limits} for name, measure in found.measures.items()},
         "evals": evals,
         "comparisons": [{**asdict(c), "low": finite(c.low), "high": finite(c.high)} for c in found.comparisons],
         "curves": {name: {stage: list(map(dict, points)) for stage, points in lines.items()} for name, lines in found.curves.items()},
         "cost": {note.name: asdict(note.cost) for note in found.stages if note.cost},
         "stages": [{"name": n.name, "method": n.method, "parent": n.parent, "hash": n.hash} for n in found.stages],
-        "expected": [{"claim": j.claim.text(), "held": j.held, "reason": j.reason} for j in found.judgements],
+        "expected": [{"claim": j.claim.text(found.label), "held": j.held, "reason": j.reason} for j in found.judgements],
         "data": [asdict(source) for source in found.data],
         "people": [asdict(source) for source in found.people],
         "untested": list(found.untested),
