@@ -1,0 +1,44 @@
+"""Fine-tune a language model, align it to people's judgements, and prove that it got better.
+
+    import tutelage
+    outcome = tutelage.run("instructgpt", out="runs/demo", overrides=["model.new=nano"])
+    outcome.artifacts["ppo"].path / "model"          # a plain transformers directory
+
+The same words as on the command line; nothing heavy is imported before it is needed.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tutelage.core.progress import Progress
+    from tutelage.recipes.plan import Forecast
+    from tutelage.recipes.runner import Outcome
+
+
+def run(recipe: str, out: Path | str = "", overrides: Iterable[str] = (), progress: "Progress | None" = None) -> "Outcome":
+    """Make what is missing of a recipe in the run directory `out` (runs/RECIPE if not given), as `tutelage run` does.
+
+    Raises UserError, before anything is written, for a mistake in what was given; Interrupted when the machine fails: the same
+    call then goes on.
+    """
+    from tutelage.recipes import plan as planning
+    from tutelage.recipes import recipe as recipes
+    from tutelage.recipes import rows, runner
+
+    checked = recipes.load(recipe, overrides)
+    path = Path(out) if out else Path("runs") / checked.name
+    forecast = planning.forecast(checked, path)
+    rows.check_rows(checked, [row.step for row in forecast if row.why])
+    planning.check_memory(checked, forecast)
+    return runner.run(checked, path, progress)
+
+
+def plan(recipe: str, out: Path | str = "", overrides: Iterable[str] = ()) -> "list[Forecast]":
+    """What `run` would do: each stage, why it would run, and estimates. Writes nothing."""
+    from tutelage.recipes import plan as planning
+    from tutelage.recipes import recipe as recipes
+
+    checked = recipes.load(recipe, overrides)
+    return planning.forecast(checked, Path(out) if out else Path("runs") / checked.name)

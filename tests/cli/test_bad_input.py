@@ -10,7 +10,7 @@ from tests.cli.batch import ROOT, command, commands, environment
 from tests.recipes.pages import HERE, folder_model, page
 from tutelage.core.run import Run
 
-REAL = (ROOT / "src" / "tutelage" / "recipes" / "stages" / "ppo.py").exists()
+REAL = (ROOT / "src" / "tutelage" / "recipes" / "stages" / "evaluate.py").exists()
 
 # What is changed in a small recipe -> what is said.
 SMALL = {
@@ -45,7 +45,6 @@ BUILT_IN = {
     "model.new=tinny": "model",
     "inputs.demonstrations=broken.jsonl": "broken.jsonl:2",
     "inputs.demonstrations=unlike.jsonl": "unlike.jsonl:1",
-    "inputs.demonstrations=long.jsonl": "context",
     "memory=0.1": "would need about",
 }
 
@@ -58,7 +57,6 @@ def folder(tmp_path_factory):
     good = '{"prompt": "a", "completion": "b"}\n'
     (folder / "broken.jsonl").write_text(good + '{"prompt": "a", \n')
     (folder / "unlike.jsonl").write_text('{"question": "a", "reply": "b"}\n')
-    (folder / "long.jsonl").write_text(good.replace('"a"', '"' + "a " * 5000 + '"'))
     (folder / "double.yaml").write_text((folder / "small.yaml").read_text() + "  base: {}\n")
     (folder / "list.yaml").write_text("- 1\n- 2\n")
     return folder

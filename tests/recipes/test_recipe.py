@@ -19,6 +19,10 @@ def test_stages_come_in_an_order_in_which_they_can_run(tmp_path):
     assert names.index("twin") < names.index("last")
 
 
+def test_the_order_of_the_page_is_kept_where_it_can_be(tmp_path):
+    assert list(load(page(tmp_path)).steps) == ["base", "sft", "people", "judge", "ppo", "twin", "last"]
+
+
 def test_like_takes_what_is_not_its_own_also_from_an_override(tmp_path):
     steps = load(page(tmp_path), ["stages.ppo.rate=0.5"]).steps
     assert steps["twin"].settings["rate"] == 0.5 and steps["twin"].settings["steps"] == 6 and steps["ppo"].settings["steps"] == 5

@@ -123,3 +123,23 @@ class Measure:
         (work.dir / "report.json").write_text(json.dumps(plain))
         (work.dir / "report.html").write_text("<p>Made up.")
         return {}
+
+
+@dataclass(frozen=True)
+class Asks:
+    """Reads prompts."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Kind] = "model"
+    takes: ClassVar[Mapping[str, tuple[Kind, ...]]] = {"prompts": ("input",)}
+
+    prompts: str
+    too_long: str = "refuse"
+
+    def parents(self) -> dict[str, str]:
+        return {"prompts": self.prompts}
+
+    def check(self, context: Context) -> None: ...
+
+    def run(self, work: Work) -> dict[str, Any]:
+        return {}

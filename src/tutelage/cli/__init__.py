@@ -1,5 +1,6 @@
 """The command line: one file for each command, and what every command does with a mistake, a failure or Ctrl-C."""
 
+import os
 import sys
 
 from tutelage.core.errors import Interrupted, UserError
@@ -8,6 +9,7 @@ from tutelage.core.errors import Interrupted, UserError
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its exit code: 0 done; 1 the machine failed, run it again; 2 a mistake in what was given, said
     in one sentence on stderr, nothing written; 130 Ctrl-C. A fault of ours shows its traceback."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries would tear our own line; before they are imported
     from tutelage.cli.app import app
 
     try:

@@ -57,11 +57,12 @@ def close(outcome: runner.Outcome) -> None:
         screen.say(f"\nReport: {folder / 'report.html'}")
     screen.say("\nWorth trying next:")
     last = next((a.stage for a in reversed(list(outcome.artifacts.values())) if (a.path / "model").is_dir()), None)
-    for line in following(outcome.path, last):
+    for line in following(outcome.path, last, found is not None):
         screen.say(f"  {line}")
 
 
-def following(path: Path, stage: str | None) -> list[str]:
+def following(path: Path, stage: str | None, reported: bool) -> list[str]:
     """Three commands for a run that has just been made."""
     named = stage or "STAGE"
-    return [f"tutelage chat {path} {named}", f"tutelage lineage {path} {named}", f"tutelage report {path}"]
+    last = f"tutelage report {path} --open" if reported else f"tutelage clean {path}"
+    return [f"tutelage chat {path} {named}", f"tutelage lineage {path} {named}", last]

@@ -185,10 +185,14 @@ def check_names(steps: Mapping[str, Step], inputs: Mapping[str, str | None], pla
                 raise UserError(f"{place(f'stages.{step_.name}.{field}')}: there is no stage or input '{parent}'{near}")
     graph = {name: [p for p in step_.parents.values() if p in steps] for name, step_ in steps.items()}
     try:
-        return list(TopologicalSorter(graph).static_order())
+        TopologicalSorter(graph).prepare()
     except CycleError as error:
         circle = list(reversed(error.args[1]))
         raise UserError(f"{place(f'stages.{circle[0]}')}: made from itself: {' -> '.join(circle)}") from None
+    order: list[str] = []
+    while len(order) < len(graph):  # the page's own order, as far as it can be kept
+        order.append(next(name for name, above in graph.items() if name not in order and set(above) <= set(order)))
+    return order
 
 
 def check_kinds(recipe: Recipe, inputs: Mapping[str, str | None], place: Any) -> None:
