@@ -55,3 +55,10 @@ def test_labels_at_the_ends_of_lines_do_not_overlap():
     heights = [y for y, _, _ in placed]
     assert [label for _, label, _ in placed] == ["c", "a", "b", "d"]
     assert all(b - a >= 14 for a, b in pairwise(heights))
+
+
+def test_a_whisker_beyond_the_possible_stops_at_the_limit():
+    found = Findings("r", NOTES, (result("sft", [0.0, 0.02, 0.0]),))
+    assert found.results[0].low < 0
+    svg = panel(found, found.results, "")
+    assert ">0.25<" in svg and ">1<" in svg  # the axis is still 0 to 1

@@ -4,7 +4,7 @@ from tests.evals.world import NOTES, PLAIN, result
 from tutelage.core.errors import UserError
 from tutelage.evals.compare import claim, compare_all
 from tutelage.evals.eval import Measure, Result
-from tutelage.evals.findings import Findings, headline_stage, judged_claims, pretty, sentence
+from tutelage.evals.findings import Findings, headline_stage, judged_claims, number, pretty, sentence, signed
 
 LOG = Measure("forgetting", "Perplexity on held-out text", scale="log", higher_is_better=False)
 SIDE = Measure("side", "Something beside", main=False)
@@ -39,7 +39,7 @@ def test_the_sentence_names_what_got_worse():
     )
     said = sentence(found)
     assert said.startswith("PPO is better than SFT by 0.10")
-    assert said.endswith("It got worse at perplexity on held-out text (+10.2 %) and sort (−0.10).")
+    assert said.endswith("It got worse at perplexity on held-out text (+10.2\u00a0%) and sort (−0.10).")
 
 
 def test_the_sentence_says_when_nothing_is_shown():
@@ -99,3 +99,9 @@ def test_names_for_people():
         "Base",
     ]
     assert PLAIN.title == "Overall gold"
+
+
+def test_numbers_have_a_true_minus_and_no_sign_on_nothing():
+    assert [number(x, PLAIN) for x in (0.5, -0.25, -0.001, 123.45, 1234.5)] == ["0.50", "\u22120.25", "0.00", "123.5", "1,234"]
+    assert [signed(x, PLAIN) for x in (0.125, -0.125, 0.001, -0.001)] == ["+0.12", "\u22120.12", "0.00", "0.00"]
+    assert [signed(x, LOG) for x in (0.021, -0.0001)] == ["+2.1\u00a0%", "0.0\u00a0%"]

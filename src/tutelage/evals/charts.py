@@ -43,7 +43,7 @@ def nice(size: float) -> float:
 
 
 def axis(values: Sequence[float], start: float, end: float, limits: tuple[float, float] | None = None) -> Axis:
-    """Around `values` with a little room; `limits` as they are."""
+    """Around `values` with a little room; or `limits`, where they hold the values."""
     if limits and all(limits[0] <= v <= limits[1] for v in values):
         return Axis(*limits, start, end)
     low, high = min(values), max(values)
@@ -54,7 +54,10 @@ def axis(values: Sequence[float], start: float, end: float, limits: tuple[float,
 def panel(found: Findings, results: Sequence[Result], main: str) -> str:
     """One eval: a row per stage. [figure as <svg>]"""
     measure = results[0].measure
-    ends = [v for r in results for v in (r.low, r.mean, r.high) if math.isfinite(v)]
+    means = [r.mean for r in results]
+    inside = measure.limits and all(measure.limits[0] <= mean <= measure.limits[1] for mean in means)
+    # An interval may reach beyond what is possible (a t interval near 0): it is then drawn up to the limit.
+    ends = means if inside else [v for r in results for v in (r.low, r.mean, r.high) if math.isfinite(v)]
     x = axis(ends, LABEL + 8, WIDTH - VALUE - 12, measure.limits)
     floor = TOP + ROW * len(results)
     parts = [

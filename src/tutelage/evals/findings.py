@@ -188,16 +188,18 @@ def listed(words: Sequence[str]) -> str:
 
 
 def number(value: float, measure: Measure, difference: bool = False) -> str:
-    """A figure as it is printed; differences of a log measure in per cent."""
-    if measure.scale == "log" and difference:
-        return f"{100 * value:.1f} %"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.{1 if abs(value) >= 100 else measure.digits}f}"
+    """A figure as it is printed, with a true minus and no sign on what rounds to 0; differences of a log measure in per cent."""
+    share = measure.scale == "log" and difference
+    size = abs(100 * value if share else value)
+    digits = 1 if share else 0 if size >= 1000 else 1 if size >= 100 else measure.digits
+    text = f"{size:,.{digits}f}"
+    minus = "\u2212" if value < 0 and text.strip("0.,") else ""
+    return f"{minus}{text}" + ("\u00a0%" if share else "")
 
 
 def signed(value: float, measure: Measure) -> str:
-    return ("+" if value >= 0 else "\u2212") + number(abs(value), measure, True)
+    text = number(value, measure, True)
+    return f"+{text}" if value > 0 and text.strip("0.,\u00a0%") else text
 
 
 def span(low: float, high: float, measure: Measure, difference: bool = False) -> str:

@@ -109,10 +109,11 @@ def as_html(found: Findings) -> str:
 
 
 def panels(found: Findings, main: str) -> list[dict[str, Any]]:
+    """A chart per main measure; the table has the rest."""
     return [
         {"measure": measure, "svg": Markup(charts.panel(found, rows, main))}
         for name, measure in found.measures.items()
-        if (rows := [r for stage in found.order if (r := found.result(name, stage))])
+        if measure.main and (rows := [r for stage in found.order if (r := found.result(name, stage))])
     ]
 
 
@@ -132,7 +133,7 @@ def family_panels(found: Findings, main: str) -> list[dict[str, Any]]:
             "name": pretty(name),
             "old": number(old.mean, measure) if old else "",
             "new": number(part.mean, measure),
-            "span": span(part.low, part.high, measure),
+            "span": change_span(changes[name], measure) if name in changes else span(part.low, part.high, measure),
             "n": part.n,
             "change": difference(changes[name], measure) if name in changes else None,
         })  # fmt: skip
