@@ -243,4 +243,5 @@ def ratio(totals: Sequence[float], counts: Sequence[float]) -> list[float]:
 
 
 def family(prompt: Prompt) -> str:
+    """The prompt's kind, "" where nobody said."""
     return prompt.tags.get("family", "")

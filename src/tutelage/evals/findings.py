@@ -14,6 +14,8 @@ from tutelage.evals.eval import Measure, Result
 
 @dataclass(frozen=True, slots=True)
 class Cost:
+    """What a stage took."""
+
     tokens: int = 0
     seconds: float = 0.0
     tokens_per_s: float = 0.0

@@ -19,6 +19,8 @@ SKILLS = Measure("forgetting_skills", "Skills of pre-training", "share right", l
 
 @dataclass(frozen=True)
 class Forgetting:
+    """Perplexity on held-out text and demonstrations, and the skills of pre-training: those that there is material for."""
+
     words: int = 12
     """How many tokens a broken-off text is continued with: at least as many as the longest answer has."""
 

@@ -48,4 +48,5 @@ def graded(subject: Subject, prompts: Sequence[Prompt], answers: Sequence[Answer
 
 
 def gold_measure(name: str, title: str, unit: str = "gold, 0 to 1") -> Measure:
+    """A gold score: 0 to 1, families weighing the same."""
     return Measure(name, title, unit, limits=(0.0, 1.0), balanced=True)

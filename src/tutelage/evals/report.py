@@ -86,6 +86,7 @@ def checked(what: str, *values: float) -> float:
 
 
 def as_html(found: Findings) -> str:
+    """The page, whole and self-contained."""
     environment = Environment(
         loader=PackageLoader("tutelage.evals", ""),
         autoescape=select_autoescape(default=True, default_for_string=True),

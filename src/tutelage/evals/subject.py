@@ -160,4 +160,5 @@ class Artifact:
 
 
 def text_id(text: Document | Demonstration) -> str:
+    """The id by which a text is found again in every stage."""
     return text.id if isinstance(text, Document) else f"{text.prompt.id}/{text.response.id}"

@@ -15,6 +15,8 @@ from tutelage.evals.eval import Eval, Result, Subject
 
 
 class Releasable(Subject, Protocol):
+    """A subject whose weights can be let go of."""
+
     def release(self) -> None:
         """Let go of the weights."""
         ...

@@ -36,6 +36,7 @@ def show(report: Plain, console: Console) -> None:
 
 
 def table(report: Plain, stages: Sequence[str], intervals: bool) -> Table:
+    """A row per measure: the main stage's difference from its parent, then `stages`, with their intervals or without."""
     main, parent, labels = report["main"], report["parent"], report["labels"]
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("", no_wrap=True)
