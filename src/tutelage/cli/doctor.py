@@ -34,7 +34,7 @@ def rows() -> list[tuple[str, str, str]]:
     return [
         ("python", platform.python_version(), ""),
         *((name, version(name), "") for name in LIBRARIES),
-        ("processor", chosen.processor, f"{cores()} cores, about {operations_per_second() / 1e9:.0f} GFLOP/s in float32"),
+        ("processor", chosen.processor, f"{cores()} cores, about {operations_per_second(chosen) / 1e9:.0f} GFLOP/s in {chosen.dtype}"),
         ("device", chosen.device, "this version trains on the processor"),
         ("threads", str(chosen.threads), threads),
         ("waiting threads", waiting or "spin", "" if waiting == "passive" else "OMP_WAIT_POLICY=passive leaves the cores to other work"),

@@ -48,7 +48,8 @@ def close(outcome: runner.Outcome) -> None:
     if not outcome.ran:
         screen.say(f"Nothing to do: all {len(outcome.artifacts)} stages in {outcome.path} are whole.")
     for stage, why in outcome.ran.items():
-        screen.say(f"{stage}: {why}")
+        if why != runner.NEW:
+            screen.say(f"{stage}: {why}")
     found = screen.report_of(outcome.path)
     if found:
         folder, plain = found

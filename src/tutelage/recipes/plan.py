@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from tutelage.core.errors import UserError
 from tutelage.core.progress import clock
 from tutelage.core.run import MANIFEST, Run
-from tutelage.recipes.decisions import available_bytes
+from tutelage.recipes.decisions import Decisions, available_bytes, decide
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.runner import plan
 from tutelage.recipes.sources import Model
 
-SHARE = 0.3
+SHARE = {"float32": 0.3, "bfloat16": 0.1}
 """Of the speed of large matrices, what training of small models reaches."""
-RUNTIME = 0.45 * 2**30
+RUNTIME = 0.65 * 2**30
 """Bytes of Python and torch themselves."""
 MICRO_TOKENS = 4096
 
@@ -72,9 +71,9 @@ def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
         tokens = tokens_of(item.step)
         rate = known.get(item.step.method) or 0.0
         if not rate and network and tokens and item.made is None:
-            speed = speed or operations_per_second()
+            speed = speed or training_speed(decide())
             trains = item.step.stage.produces in ("model", "reward")
-            rate = SHARE * speed / ((6 if trains else 2) * network.parameters)
+            rate = speed / ((6 if trains else 2) * network.parameters)
         seconds = tokens / rate if tokens and rate else None
         memory = memory_of(item.step, network) if network and item.made is None else None
         rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory))
@@ -98,7 +97,7 @@ def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool
     rows = micro or micro_tokens(step)
     weights = 4.0 * network.parameters * roles
     training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trains
-    activations = 4.0 * rows * network.layers * (14 * network.width + 3 * network.ffn) * (1.0 if trains else 0.1)
+    activations = 4.0 * rows * network.layers * (20 * network.width + 4 * network.ffn) * (1.0 if trains else 0.1)
     return RUNTIME + weights + training + activations
 
 
@@ -160,12 +159,22 @@ def new_network(size: str) -> Network:
     return Network(dimensions.width, dimensions.layers, dimensions.hidden, 1024)
 
 
-def operations_per_second() -> float:
-    """Floating-point operations of large float32 matrices on this machine, measured for a fifth of a second."""
-    a = np.ones((512, 512), np.float32)
+def training_speed(chosen: Decisions) -> float:
+    """Operations per second that training may reach here."""
+    return SHARE[chosen.dtype] * operations_per_second(chosen)
+
+
+def operations_per_second(chosen: Decisions) -> float:
+    """Floating-point operations of large matrices as this run multiplies them, measured for a fifth of a second."""
+    import torch
+
+    torch.set_num_threads(chosen.threads)
+    a = torch.ones((512, 512), dtype=torch.bfloat16 if chosen.dtype == "bfloat16" else torch.float32)
+    (a @ a).sum()  # the first call sets threads up
     began, done = time.perf_counter(), 0
     while time.perf_counter() - began < 0.2:
-        done += bool(np.matmul(a, a)[0, 0])
+        torch.mm(a, a)
+        done += 1
     return done * 2 * 512**3 / (time.perf_counter() - began)
 
 

@@ -29,6 +29,7 @@ from tutelage.recipes.sources import digest
 from tutelage.recipes.work import Work
 
 RECIPE = "recipe.yaml"
+NEW = "not made yet"
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo]) -> str
     """Why a stage must run, compared with what the run directory last had of it."""
     last = previous(opened, item.step.name) if opened else None
     if last is None:
-        return "not made yet"
+        return NEW
     causes = differences(dict(last.settings), {"seed": seed, **item.step.settings})
     if last.method != item.step.method:
         causes = [f"method {last.method} -> {item.step.method}"]
@@ -166,6 +167,8 @@ def make(item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: M
         decisions=decisions,
         progress=meter,
         journal=lambda event: opened.journal({"stage": step.name, **event}),
+        run=opened.path,
+        recipe=recipe.name,
         objective=step.objective,
         sources={name: source(parent, item, recipe, whole) for name, parent in step.parents.items()},
         whole=whole,

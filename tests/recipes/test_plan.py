@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from tests.recipes.pages import folder_model, page
+from tutelage.core.run import Run
+from tutelage.recipes.plan import Forecast, Network, fitting, forecast, memory_of
+from tutelage.recipes.recipe import load
+from tutelage.recipes.runner import run
+
+PAGE = """\
+schema: 1
+model: {new: tiny}
+memory: MEMORY
+inputs: {text: synthetic:text}
+stages:
+  base: {method: pretrain, data: text}
+  sft: {method: sft, init: base, data: text}
+"""
+
+
+def row(recipe, name):
+    return next(r for r in forecast(recipe, Path("/nowhere/at/all")) if r.step.name == name)
+
+
+def test_each_setting_that_is_offered_would_fit(tmp_path):
+    path = page(tmp_path, PAGE.replace("MEMORY", "0.9"))
+    sft = row(load(path), "sft")
+    assert sft.memory > 0.9 * 2**30
+    ways = fitting(load(path), sft, 0.9 * 2**30)
+    assert len(ways) == 3
+    for way in ways:
+        changed = load(path, [way])
+        assert row(changed, "sft").memory <= (changed.memory or 0) * 2**30, way
+
+
+def test_memory_grows_with_what_needs_it(tmp_path):
+    step = load(page(tmp_path, PAGE.replace("MEMORY", "null"))).steps["sft"]
+    small, large = Network(192, 4, 512, 1024), Network(384, 6, 1024, 1024)
+    assert memory_of(step, small) < memory_of(step, large)
+    assert memory_of(step, small, micro=512) < memory_of(step, small) and memory_of(step, small, lora=True) < memory_of(step, small)
+    assert small.parameters == 4 * (4 * 192**2 + 3 * 192 * 512) + 1024 * 192
+
+
+def test_a_whole_stage_costs_nothing_and_a_known_method_goes_at_its_own_pace(tmp_path):
+    path = page(tmp_path, folder_model(tmp_path))
+    run(load(path), tmp_path / "run")
+    rows = {r.step.name: r for r in forecast(load(path, ["stages.last.steps=9"]), tmp_path / "run")}
+    assert rows["ppo"] == Forecast(rows["ppo"].step, "", None, 0.0, None) and rows["last"].why == "steps 5 -> 9"
+    assert Run.view(tmp_path / "run").current(), "a forecast changes nothing"
