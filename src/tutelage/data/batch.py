@@ -66,64 +66,76 @@ class PackedBatch:
         return x_M.new_zeros(len(self.last_R)).index_add(0, self.response_M[own_M], x_M[own_M])
 
 
+@dataclass
+class _Stream:
+    """A stream while it is being laid: one list per column, a value per token or per segment."""
+
+    tokens: list[int] = field(default_factory=list[int])
+    position: list[int] = field(default_factory=list[int])
+    segment: list[int] = field(default_factory=list[int])
+    previous: list[int] = field(default_factory=list[int])
+    trained: list[bool] = field(default_factory=list[bool])
+    response: list[int] = field(default_factory=list[int])
+    parents: list[int] = field(default_factory=list[int])
+    starts: list[int] = field(default_factory=list[int])
+
+    def lay(self, ids: Sequence[int], writers: Sequence[int], parent: int = -1, first: int = 0, owner: int = -1) -> int:
+        """Append a segment that continues `parent` at position `first`; its number. Its first token is predicted by the parent's
+        last, which was the last token laid before this one's siblings."""
+        start, number = len(self.tokens), len(self.parents)
+        before = self.end(parent) if parent >= 0 else -1
+        self.tokens += ids
+        self.position += range(first, first + len(ids))
+        self.segment += [number] * len(ids)
+        self.previous += [before, *range(start, start + len(ids) - 1)]
+        self.trained += [writer == POLICY for writer in writers]
+        self.response += [owner] * len(ids)
+        self.parents.append(parent)
+        self.starts.append(start)
+        return number
+
+    def end(self, segment: int) -> int:
+        """The place of a segment's last token."""
+        return (self.starts[segment + 1] if segment + 1 < len(self.starts) else len(self.tokens)) - 1
+
+
 def pack(trees: Sequence[Tree], shared: bool = True) -> PackedBatch:
     """Lay `trees` one after another: prompt, then its responses. A tree without a prompt has its response as root.
 
     `shared=False` repeats the prompt before each response: the same numbers (trained prompt tokens count once), for models whose
     attention can't read trees, and for the tests that hold the two equal.
     """
-    tokens: list[int] = []
-    position: list[int] = []
-    segment: list[int] = []
-    previous: list[int] = []
-    trained: list[bool] = []
-    response: list[int] = []
-    parents: list[int] = []
-    starts: list[int] = []
+    stream = _Stream()
     last: list[int] = []
     tree_of: list[int] = []
-
-    def lay(ids: Sequence[int], writers: Sequence[int], first: int, before: int, parent: int, owner: int) -> None:
-        start = len(tokens)
-        tokens.extend(ids)
-        position.extend(range(first, first + len(ids)))
-        segment.extend([len(parents)] * len(ids))
-        previous.extend([before, *range(start, start + len(ids) - 1)])
-        trained.extend(w == POLICY for w in writers)
-        response.extend([owner] * len(ids))
-        parents.append(parent)
-        starts.append(start)
-
     for n, tree in enumerate(trees):
-        root, before = -1, -1
-        if tree.prompt:
-            root = len(parents)
-            lay(tree.prompt, tree.prompt_writers, 0, -1, -1, -1)
-            before = len(tokens) - 1
+        root = stream.lay(tree.prompt, tree.prompt_writers) if tree.prompt else -1
         for k, (ids, writers) in enumerate(zip(tree.responses, tree.writers, strict=True)):
             if k and tree.prompt and not shared:
-                root = len(parents)
-                lay(tree.prompt, (OTHER,) * len(tree.prompt), 0, -1, -1, -1)
-                before = len(tokens) - 1
-            lay(ids, writers, len(tree.prompt), before, root, len(last))
-            last.append(len(tokens) - 1)
+                root = stream.lay(tree.prompt, (OTHER,) * len(tree.prompt))
+            stream.lay(ids, writers, root, len(tree.prompt), owner=len(last))
+            last.append(len(stream.tokens) - 1)
             tree_of.append(n)
-    previous_T = torch.tensor(previous)
-    trained_T = torch.tensor(trained) & (previous_T >= 0)
+    return _batch(stream, last, tree_of, trees)
+
+
+def _batch(stream: _Stream, last: list[int], tree_of: list[int], trees: Sequence[Tree]) -> PackedBatch:
+    previous_T = torch.tensor(stream.previous)
+    trained_T = torch.tensor(stream.trained) & (previous_T >= 0)
     rows_M = trained_T.nonzero()[:, 0]
     return PackedBatch(
-        tokens_T=torch.tensor(tokens),
-        target_T=torch.tensor(tokens),
-        position_T=torch.tensor(position),
-        segment_T=torch.tensor(segment),
+        tokens_T=torch.tensor(stream.tokens),
+        target_T=torch.tensor(stream.tokens),
+        position_T=torch.tensor(stream.position),
+        segment_T=torch.tensor(stream.segment),
         previous_T=previous_T,
         trained_T=trained_T,
-        parent_S=torch.tensor(parents),
-        start_S=torch.tensor([*starts, len(tokens)]),
+        parent_S=torch.tensor(stream.parents),
+        start_S=torch.tensor([*stream.starts, len(stream.tokens)]),
         last_R=torch.tensor(last, dtype=torch.long),
         tree_R=torch.tensor(tree_of, dtype=torch.long),
         rows_M=rows_M,
-        response_M=torch.tensor(response)[rows_M],
+        response_M=torch.tensor(stream.response)[rows_M],
         trees=len(trees),
         part=trees[0].part,
     )

@@ -29,6 +29,7 @@ from transformers import (
 from tutelage.core.errors import Interrupted, UserError
 from tutelage.models.heads import ScalarHead
 
+transformers.logging.disable_progress_bar()  # ours is the one display: small models load in milliseconds
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 SHIFT, SCALE = "score_shift", "score_scale"
 

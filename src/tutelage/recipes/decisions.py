@@ -36,7 +36,8 @@ class Decisions:
 def decide() -> Decisions:
     """For this machine. Threads: `OMP_NUM_THREADS` where it is set, else every core this process may use."""
     threads = int(os.environ.get("OMP_NUM_THREADS") or cores())
-    return Decisions(threads=threads, dtype="float32", processor=processor(), torch=version("torch").split("+")[0])
+    dtype = "bfloat16" if multiplies_bf16() else "float32"
+    return Decisions(threads=threads, dtype=dtype, processor=processor(), torch=version("torch").split("+")[0])
 
 
 def obey(noted: object, inexact: bool) -> Decisions:
@@ -65,6 +66,12 @@ def processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
+
+
+def multiplies_bf16() -> bool:
+    """Has this processor matrix units for bfloat16 (AMX)? Without them bfloat16 is slower than float32."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and " amx_bf16" in info.read_text()
 
 
 def available_bytes() -> int:

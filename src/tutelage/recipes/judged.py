@@ -52,9 +52,7 @@ def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | No
     k = len(annotation.responses)
     if k < 2:
         raise UserError(f"annotation {annotation.id}: {k} response; {objective} learns from two or more to one prompt")
-    answer = tasks.load(annotation.task).from_answer(annotation.answer)
-    answer.check(k)
-    signals = answer.signals(k)
+    signals = tasks.signals_of(annotation)
     pairs = [(s.winner, s.loser, s.weight, s.margin, s.probability) for s in signals if isinstance(s, Preference)]
     if len(pairs) < len(signals):
         raise UserError(f"annotation {annotation.id}: {objective} learns from preferences; the task {annotation.task} gives labels")

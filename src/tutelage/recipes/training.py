@@ -73,8 +73,8 @@ def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render
             fits.append(row)
         elif too_long == "refuse":
             raise UserError(
-                f"stage {work.name}: the prompt of row {number} ({prompt(row).last[:40]!r}) has {length} tokens, but only {limit - room} of the "
-                f"context of {limit} are left for prompts; shorten it, or set stages.{work.name}.too_long=leave_out"
+                f"stage {work.name}: the prompt of row {number} ({prompt(row).last[:40]!r}) has {length} tokens, but only "
+                f"{limit - room} of the context of {limit} are left for prompts; shorten it, or set stages.{work.name}.too_long=leave_out"
             )
     if not fits:
         raise UserError(f"stage {work.name}: none of {len(rows)} prompts fits the context of {limit} tokens; use a model with a longer one")

@@ -29,6 +29,10 @@ class Work:
     """Every tick's tokens also go into the stage's cost."""
     journal: Callable[[dict[str, Any]], None]
     """Append what can't be replayed (an answer by URL, a person's judgement), on disk before it returns."""
+    run: Path = Path()
+    """The run directory: for what stages share (kept answers). Everything else goes into `dir`."""
+    recipe: str = ""
+    """The recipe's name."""
     objective: Any = None
     """Where `method` names an objective: it, with its settings."""
     sources: Mapping[str, "Artifact | Input | Model | None"] = field(default_factory=dict)

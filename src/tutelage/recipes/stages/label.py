@@ -83,7 +83,7 @@ class Label:
             store.append(judged)
             done.append([{"chunk": n, "annotations": len(judged)}])
             work.progress.tick(n + 1, sum(len(r.ids or ()) for a in judged[:: self.overlap] for r in a.responses))
-        return {"annotations": store.count(), "annotators": store.annotators(), "store": store.hash(), "prompts": len(asked)}
+        return {"annotations": store.count, "annotators": store.annotators(), "store": store.hash, "prompts": len(asked)}
 
     def _judged(self, prompts: Sequence[Prompt], sampler: Sampler, render: Renderer, work: Work) -> list[Annotation]:
         k, seed = self.responses, work.seed

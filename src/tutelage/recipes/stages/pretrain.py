@@ -21,7 +21,7 @@ from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, begin, context, learner, leave, precision, renderer
 from tutelage.recipes.work import Work
-from tutelage.synthetic.world import vocabulary
+from tutelage.synthetic.lexicon import vocabulary
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""Evaluate: every eval on every stage, compared pair by pair, and one page that says it."""
+
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from annotated_types import Ge, MinLen
+
+from tutelage.core.artifact import Artifact
+from tutelage.core.errors import UserError
+from tutelage.evals import examples, report, suite
+from tutelage.evals.compare import claim as read_claim
+from tutelage.evals.compare import compare_all
+from tutelage.evals.findings import Cost, Findings, Source, StageNote, headline_stage, judged_claims
+from tutelage.evals.probe import curves
+from tutelage.evals.subject import Artifact as Subject
+from tutelage.evals.suite import Measured
+from tutelage.models.sampling import Sampling
+from tutelage.recipes.sources import Input, Model
+from tutelage.recipes.stage import Context
+from tutelage.recipes.subjects import Subjects, measured_on
+from tutelage.recipes.work import Work
+
+GIVEN = ("prompts", "text", "demonstrations", "preferences")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure stages, compare them, write report.html and report.json."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Literal["report"]] = "report"
+    takes: ClassVar = {"models": ("model", "reward"), **dict.fromkeys(GIVEN, ("input", "nothing"))}
+
+    models: Annotated[tuple[str, ...], MinLen(1)]
+    """Stages to measure, in the order of the report; `model` is the recipe's own. Reward models too."""
+    evals: Annotated[tuple[str, ...], MinLen(1)]
+    """Files in `evals/` by name, or yours by import path; the first is what the report begins with."""
+    prompts: str | None = "prompts"
+    """The input whose eval split is answered."""
+    text: str | None = "text"
+    """The input whose held-out documents perplexity is measured on."""
+    demonstrations: str | None = "demonstrations"
+    """The input whose held-out rows perplexity is measured on."""
+    preferences: str | None = None
+    """The input whose held-out pairs reward models are tested on; the built-in world makes pairs of its own."""
+    count: Annotated[int, Ge(1)] = 1200
+    """Prompts of the eval split to answer, at most; a third as many held-out recombinations."""
+    pair_prompts: Annotated[int, Ge(1)] = 300
+    """Prompts whose answers, four each, make the pairs that reward models are tested on."""
+    sampling: Sampling = field(default_factory=Sampling)
+    claims: tuple[str, ...] = ()
+    """Effects that are expected: `ppo > sft on overall by 0.06`. Those that fail are printed as failed."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the report's reader."""
+
+    def parents(self) -> dict[str, str]:
+        given = {name: getattr(self, name) for name in GIVEN}
+        return {f"models.{n}": name for n, name in enumerate(self.models)} | {k: v for k, v in given.items() if v}
+
+    def check(self, context: Context) -> None:
+        for n, name in enumerate(self.evals):
+            suite.load(name, context.place(f"evals.{n}"))
+        for n, text in enumerate(self.claims):
+            try:
+                read_claim(text)
+            except UserError as error:
+                raise context.fault(f"claims.{n}", str(error)) from None
+
+    def run(self, work: Work) -> dict[str, Any]:
+        given = {name: source for name in GIVEN if isinstance(source := work.sources.get(name), Input)}
+        meter = suite.Meter(work.progress)
+        subjects = Subjects(work, measured_on(given, work.seed, self.count), self.sampling, meter.heard)
+        chosen = [self._subject(work, subjects, n) for n in range(len(self.models))]
+        judged = next((s for s in chosen if s.kind == "reward" and s.parent is not None), None)
+        if judged is not None and judged.parent is not None and "reward_accuracy" in self.evals:
+            work.progress.stage(f"{work.name}: pairs", 0)
+            subjects.with_pairs(judged.parent, self.pair_prompts, 4)
+            chosen = [self._subject(work, subjects, n) for n in range(len(self.models))]
+        evals = [suite.load(name) for name in self.evals]
+        measured = suite.measure(chosen, evals, meter, work.name)
+        found = self._findings(work, chosen, measured, given)
+        report.write(found, work.dir)
+        return {"sentence": report.as_json(found)["sentence"], "answers": len(subjects.on.prompts)}
+
+    def _subject(self, work: Work, subjects: Subjects, n: int) -> Subject:
+        source = work.sources[f"models.{n}"]
+        if isinstance(source, Artifact):
+            return subjects.of(source)
+        if isinstance(source, Model) and source.path is not None:
+            return subjects.folder("model", source.path)
+        raise UserError(f"stage {work.name}: {self.models[n]} can't be measured: it is a model that is yet to be made")
+
+    def _findings(self, work: Work, chosen: list[Subject], measured: Measured, given: dict[str, Input]) -> Findings:
+        results, comparisons = measured.results, compare_all(measured.results)
+        stages = self._stages(work)
+        plain = Findings(work.recipe, stages, results, comparisons)
+        policies = [s for s in chosen if s.kind == "policy"]
+        shown, picked = self._examples(policies, plain) if policies and policies[0].material.prompts else ((), "")
+        return Findings(
+            recipe=work.recipe,
+            stages=stages,
+            results=results,
+            comparisons=comparisons,
+            curves=curves({s.stage: s.curve for s in chosen if s.curve}),
+            examples=shown,
+            picked=picked,
+            data=tuple(Source(name, source.given, 0, hash=source.hash[:12]) for name, source in given.items()),
+            people=self._people(work),
+            untested=measured.untested,
+            judgements=judged_claims(plain, [read_claim(text) for text in self.claims]),
+            settings=yaml.safe_dump({s.name: dict(s.settings) for s in stages}, sort_keys=False, allow_unicode=True),
+            notes=self.notes,
+            versions={"tutelage": version("tutelage"), "torch": version("torch"), "python": platform.python_version()},
+        )
+
+    def _examples(self, policies: list[Subject], plain: Findings) -> tuple[Any, str]:
+        """Picked by rule: what the headline stage gained and lost; without a truth the first prompts."""
+        main = next((s for s in policies if s.stage == headline_stage(plain)), policies[-1])
+        own = plain.result(self.evals[0], main.stage)
+        before = next((s for s in policies if s.stage == plain.parent(main.stage)), None)
+        if own is None or main.material.grade is None:
+            return examples.first(policies)
+        return examples.best_median_worst(main, before, own, plain.result(self.evals[0], before.stage) if before else None)
+
+    def _stages(self, work: Work) -> tuple[StageNote, ...]:
+        """Everything that the measured stages were made from, in the order it was made."""
+        named = [source for n in range(len(self.models)) if isinstance(source := work.sources[f"models.{n}"], Artifact)]
+        all_of_them = {a.stage: a for source in named for a in [*work.above(source).values(), source]}
+        notes = [
+            StageNote(a.stage, a.method, str(a.settings.get("init", "")), a.hash, a.settings, Cost(**_cost(a)))
+            for a in all_of_them.values()
+        ]
+        own = "model" in self.models
+        return tuple([StageNote("model", "given"), *notes] if own else notes)
+
+    def _people(self, work: Work) -> tuple[Source, ...]:
+        named = [source for n in range(len(self.models)) if isinstance(source := work.sources[f"models.{n}"], Artifact)]
+        made = {a.hash: a for source in named for a in work.above(source).values() if "annotators" in a.results}
+        return tuple(
+            Source(name, a.stage, count, "annotations", str(a.results["store"])[:12])
+            for a in made.values()
+            for name, count in sorted(a.results["annotators"].items())
+        )
+
+
+def _cost(artifact: Artifact) -> dict[str, Any]:
+    names = {"tokens": int, "seconds": float, "tokens_per_s": float, "peak_rss": int}
+    return {name: kind(artifact.cost.get(name, 0)) for name, kind in names.items()}

@@ -1,0 +1,188 @@
+"""PPO against a reward model or a rule, with the KL to the beginning in the reward and, if wanted, pre-training text beside (PPO-ptx).
+
+Roles: the policy; its reference, frozen as it began; the reward model, frozen; the value model, which begins as the reward model
+(InstructGPT section 3.5) or, under a rule, as the policy with a head of zeros.
+
+What probes see during training (answers, scores, KL on prompts that nothing learns from) is written down for the evals; the truth
+about the answers is not read here.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from annotated_types import Ge, Gt
+
+from tutelage.core.text import Document, Prompt
+from tutelage.data.pieces import Packing, cut
+from tutelage.data.render import Renderer
+from tutelage.data.tree import Tree
+from tutelage.engine.engine import Engine
+from tutelage.engine.ranks import ranks
+from tutelage.engine.rates import Rates
+from tutelage.engine.train import Probe, train
+from tutelage.models import weights
+from tutelage.models.adapters import Lora
+from tutelage.models.heads import ScalarHead
+from tutelage.models.policy import Policy
+from tutelage.models.roles import Role
+from tutelage.models.sampling import Sampling
+from tutelage.objectives.mixture import ppo_ptx
+from tutelage.objectives.ppo import PPO
+from tutelage.objectives.sft import SFT
+from tutelage.recipes import material
+from tutelage.recipes.probing import answers_and_scores, gold
+from tutelage.recipes.stage import Context
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, precision, renderer
+from tutelage.recipes.work import Work
+from tutelage.rollouts.collect import Collector, Phases
+from tutelage.rollouts.credit import Credit
+from tutelage.rollouts.rewards import RewardModel, RuleReward, Scorer, load_rule
+from tutelage.rollouts.source import Rollouts
+from tutelage.rollouts.speaker import RoleSpeaker
+
+GOLD = "synthetic:gold"
+"""The truth as a reward: the skyline of the calibration; no other stage may learn from it."""
+
+
+@dataclass(frozen=True)
+class Ptx:
+    """Pre-training text beside the rollouts."""
+
+    data: str
+    """Text: an input."""
+    coef: Annotated[float, Gt(0.0)] = 0.5
+    """Weight of the mean nats per text token against the mean policy loss per sampled token. (InstructGPT's 27.8 is on another scale.)"""
+    tokens: Annotated[int, Ge(64)] = 2048
+    """Text tokens per optimiser step."""
+
+
+@dataclass(frozen=True)
+class Ppo:
+    """Reinforce what a reward model (or a rule) scores high."""
+
+    revision: ClassVar[int] = 1
+    produces: ClassVar[Literal["model"]] = "model"
+    takes: ClassVar = {"init": ("model",), "reward_model": ("reward",), "prompts": ("input",), "ptx": ("input",)}
+
+    prompts: str
+    """Prompts: an input."""
+    reward_model: str
+    """A reward stage; or a rule by import path, `my.module:function` of (Prompt, Response)."""
+    init: str = "model"
+    """The stage whose weights it begins with, and is kept close to."""
+    split: Literal["label", "rl", "eval"] = "rl"
+    """Which of the prompts."""
+    updates: Annotated[int, Ge(1)] = 48
+    """Rounds of sampling and learning."""
+    kl_coef: Annotated[float, Ge(0.0)] = 0.03
+    """Price of a nat of KL per token, in scaled units of reward; 0-0.2."""
+    rollouts: Phases = field(default_factory=Phases)
+    max_tokens: Annotated[int, Ge(1)] = 64
+    """Length at which a response is cut."""
+    loss: PPO = field(default_factory=PPO)
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=2e-4, schedule="linear", warmup=0.05))
+    value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
+    ptx: Ptx | None = None
+    adapter: Lora | None = None
+    """Train a LoRA adapter instead of all weights; the reference is then the model without it."""
+    too_long: TooLong = "refuse"
+    """What to do with a prompt that leaves no room for a response."""
+    probe_every: Annotated[int, Ge(0)] = 8
+    """Updates between looks at fixed prompts of the eval split; 0: never."""
+    probe_prompts: Annotated[int, Ge(1)] = 128
+    machine: Machine = field(default_factory=lambda: Machine(checkpoint_every=8))
+
+    def parents(self) -> dict[str, str]:
+        named = {"init": self.init, "prompts": self.prompts}
+        if not self.rule:
+            named["reward_model"] = self.reward_model
+        return {**named, "ptx.data": self.ptx.data} if self.ptx else named
+
+    @property
+    def rule(self) -> str:
+        """The import path of a rule; empty where a stage rewards."""
+        return self.reward_model if ":" in self.reward_model else ""
+
+    def check(self, context: Context) -> None:
+        if self.rule and self.rule != GOLD:
+            load_rule(self.rule)
+        if self.rule == GOLD and context.inputs[self.prompts].synthetic is None:
+            raise context.fault("reward_model", "synthetic:gold knows the truth about synthetic:prompts only")
+        if self.rollouts.minibatches > self.rollouts.prompts:
+            raise context.fault(
+                "rollouts.minibatches", f"{self.rollouts.minibatches} is more than the {self.rollouts.prompts} prompts of a round"
+            )
+
+    def run(self, work: Work) -> dict[str, Any]:
+        model, words = begin(work)
+        render = renderer(model, words)
+        policy = Policy(self._roles(work, learner(model, self.adapter, work.seed)), words, precision(work))
+        speaker = RoleSpeaker(policy, render.end)
+        given = material.prompts(work.input("prompts"), self.split, work.seed)
+        asked = fitting(work, given, lambda p: p, render, self.too_long, self.max_tokens)
+        collector = Collector(
+            policy,
+            speaker,
+            [(prompt, render.prompt(prompt)) for prompt in asked],
+            [self._scorer(work, render)],
+            Sampling(max_tokens=self.max_tokens),
+            self._phases(work),
+            Credit(self.kl_coef),
+            part="ppo" if self.ptx else "",
+            together=ranks(),
+        )
+        text = self._text(work, render) if self.ptx else None
+        objective = ppo_ptx(self.loss, SFT(), self.ptx.coef) if self.ptx else self.loss
+        rates = {"policy": self.rates, "value": self.value_rates}
+        engine = Engine(policy, objective, rates, self.machine.micro_tokens, ranks())
+        steps = self.updates * self.rollouts.steps
+        shown, every = ("score", "kl", "length"), self.machine.checkpoint_every
+        probe = self._probe(work, policy, speaker, render, collector)
+        train(engine, Rollouts(collector, text), steps, work.dir, work.progress, work.name, every, probe, shown)
+        return {**leave(work, policy, policy.roles["policy"]), "prompts": len(asked), "steps": steps}
+
+    def _phases(self, work: Work) -> Phases:
+        """Every seed of a recipe samples anew."""
+        return Phases(**{**vars(self.rollouts), "seed": self.rollouts.seed + 1_000_003 * work.seed})
+
+    def _roles(self, work: Work, policy: Role) -> Mapping[str, Role]:
+        reference = frozen(policy)
+        if self.rule:
+            base, _ = begin(work)
+            value = Role(base, None, ScalarHead(int(base.get_input_embeddings().weight.shape[1])), trains=True)
+            return {"policy": policy, "reference": reference, "value": value}
+        folder = work.parent("reward_model").path / "model"
+        network, _ = weights.load(folder, torch.float32)
+        head = weights.load_head(folder)
+        assert head is not None
+        value = Role(copy.deepcopy(network), None, copy.deepcopy(head), trains=True)
+        return {"policy": policy, "reference": reference, "reward": Role(network, None, head), "value": value}
+
+    def _scorer(self, work: Work, render: Renderer) -> Scorer:
+        if not self.rule:
+            return RewardModel()
+        rule = gold(work.seed) if self.rule == GOLD else load_rule(self.rule)
+        return RuleReward("rule", rule, render.decode)
+
+    def _text(self, work: Work, render: Renderer) -> Any:
+        assert self.ptx is not None
+        limit = render.context or 1 << 30
+        found: list[Document] = material.documents(work.input("ptx.data"), 1_600_000)
+        trees = tuple(_part(piece) for text in found for piece in cut(render.document(text), limit))
+        packing = Packing(trees, max(self.ptx.tokens, max(t.length for t in trees)), seed=work.seed + 1)
+        return packing.at
+
+    def _probe(self, work: Work, policy: Policy, speaker: RoleSpeaker, render: Renderer, collector: Collector) -> Probe | None:
+        if not self.probe_every:
+            return None
+        seen = material.prompts(work.input("prompts"), "eval", work.seed)[: self.probe_prompts]
+        asked: Sequence[Prompt] = fitting(work, seen, lambda p: p, render, "leave_out", self.max_tokens)
+        look = answers_and_scores(policy, speaker, render, collector.scorers, asked, collector.sampling, self.rollouts.cut_score)
+        return Probe(self.probe_every * self.rollouts.steps, look)
+
+
+def _part(tree: Tree) -> Tree:
+    return Tree(tree.prompt, tree.responses, tree.writers, tree.finished, part="ptx", id=tree.id)
