@@ -32,6 +32,10 @@ def test_a_fault_in_what_was_inherited_names_the_line_where_it_stands(tmp_path):
     assert "line 9: stages.ppo.rate" in fault(page(tmp_path, PAGE.replace("rate: 0.03", "rate: fast")))
 
 
+def test_a_fault_in_what_is_its_own_names_its_own_line(tmp_path):
+    assert "line 10: stages.twin.rate" in fault(page(tmp_path, PAGE.replace("{like: ppo, steps: 6}", "{like: ppo, rate: fast}")))
+
+
 def test_like_in_a_circle(tmp_path):
     text = PAGE + "  x: {like: y}\n  y: {like: x}\n"
     assert "x -> y -> x is a circle" in fault(page(tmp_path, text))

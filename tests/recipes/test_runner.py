@@ -85,6 +85,12 @@ def test_seed_model_and_inputs_are_part_of_what_a_stage_is_made_from(tmp_path, o
     assert why in ran["base"] and set(ran) == set(load(path).steps)
 
 
+def test_the_seed_counts_also_where_no_input_carries_it(tmp_path):
+    path = page(tmp_path)
+    run(load(path, ["stages.base.data=null"]), tmp_path / "run")
+    assert set(run(load(path, ["stages.base.data=null", "seed=1"]), tmp_path / "run").ran) == set(load(path).steps)
+
+
 def test_the_content_of_a_file_counts_not_its_date(tmp_path):
     path, data = page(tmp_path), tmp_path / "text.jsonl"
     data.write_text('{"text": "a"}\n')
