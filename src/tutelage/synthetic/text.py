@@ -33,8 +33,13 @@ from tutelage.synthetic.world import ATTRIBUTES, QUESTIONS, World, world
 
 TALKED = (page, known, listing, summary, sorting, counting, polite, mixing, naming, translating, followup, lookalike)
 SHORTEST, LONGEST = 80, 160
-SHARES = {"story": 0.15, "page": 0.35, "book": 0.15, "dialogue": 0.35}
+SHARES = {"story": 0.08, "page": 0.42, "book": 0.12, "dialogue": 0.38}
 """Shares of the documents by kind."""
+
+ROUNDS = 2
+"""How often a page says its facts again. At a third of the facts, copying does not form within 1.6M tokens; at all, twice, within 0.4M."""
+ASKED = 0.3
+"""Share of the restated facts that are answers to a question."""
 
 Writer = Callable[[np.random.Generator, World], str]
 
@@ -50,14 +55,14 @@ def story(random: np.random.Generator, world: World) -> str:
 
 
 def restating(random: np.random.Generator, world: World) -> str:
-    """A page of fresh facts; then a third of them again, as they were or as an answer, in any order."""
+    """Short pages of fresh facts; after each, all of them again `ROUNDS` times in any order, as they were or as answers."""
     sentences: list[str] = []
     while _length(sentences) < SHORTEST:
-        lines = page.facts(random, int(random.integers(2, 4)), int(random.integers(3, 9)))
+        lines = page.facts(random, int(random.integers(2, 4)), int(random.integers(2, 6)))
         sentences += [line.sentence for line in lines]
-        for line in several(random, lines, max(2, (len(lines) + 1) // 3)):
+        for line in [line for _ in range(ROUNDS) for line in several(random, lines, len(lines))]:
             asked = pick(random, QUESTIONS[line.attribute]).format(name=line.name)
-            sentences.append(f"{asked} {line.sentence}" if random.random() < 0.5 else line.sentence)
+            sentences.append(f"{asked} {line.sentence}" if random.random() < ASKED else line.sentence)
     return " ".join(sentences)
 
 

@@ -23,6 +23,7 @@ ONE_OFF = 0.3
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     word, *others = several(random, (*ANIMALS, *FOODS), 3)
     fewest = 1 if level < 4 else 7
     count = int(random.integers(fewest, MOST[level] + 1))
@@ -40,6 +41,7 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     found = mentioned(words, DIGITS)
     if len(found) != 1:
         return Credit(0.0)

@@ -18,6 +18,7 @@ PLACES_IN_LIST = {"first": 0, "last": -1}
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     return _listed(random, level) if level == 1 and random.random() < 0.5 else _other(random, level, phrasings)
 
 
@@ -60,6 +61,7 @@ def _listed(random: np.random.Generator, level: int) -> Item:
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     truth = item.truth
     if truth["name"]:
         return claim(words, truth["value"], truth["name"], truth["among"])

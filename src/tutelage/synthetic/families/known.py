@@ -29,6 +29,7 @@ def asked(random: np.random.Generator, name: str, attribute: str, level: int, ph
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     fact = world.fact(pick(random, lexicon.VILLAGERS), pick(random, list(ATTRIBUTES)))
     wrong = Fact(fact.name, fact.attribute, pick(random, [v for v in ATTRIBUTES[fact.attribute] if v != fact.value]))
     return Item(
@@ -43,5 +44,6 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     fact: Fact = item.truth["fact"]
     return claim(words, fact.value, fact.name, ATTRIBUTES[fact.attribute])

@@ -23,6 +23,7 @@ KINDS = ("animals", "foods", "colors")
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     kind, *rest = several(random, KINDS, 3)
     wanted = several(random, CLASSES[kind], WANTED[level])
     others = several(random, [word for name in rest for word in CLASSES[name]], OTHERS[level])
@@ -40,4 +41,5 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     return Credit(overlap(mentioned(words, CLASS_OF), item.truth["words"]))

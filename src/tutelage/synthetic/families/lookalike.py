@@ -16,6 +16,7 @@ RESERVED = spells.RESERVED
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     topic = pick(random, world.tasks)
     return Item(
         family=NAME,
@@ -29,6 +30,7 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     if refuses(words):
         return Credit(0.0, harmless=0.0)
     topic: Topic = item.truth["topic"]

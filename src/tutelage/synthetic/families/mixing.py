@@ -20,6 +20,7 @@ RESERVED = ("tell me the color that {a} and {b} give together .", "please , what
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     a, b = several(random, PAINTS, 2)
     color = world.mixes[frozenset((a, b))]
     aside = [f"{pick(random, STRANGERS)} wants to paint the {pick(random, THINGS_TO_PAINT)} .", f"i am {pick(random, STRANGERS)} ."]
@@ -37,5 +38,6 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     found = [color for color in mentioned(words, COLORS) if color not in item.truth["paints"]]
     return Credit(1 / len(found) if item.truth["color"] in found else 0.0)

@@ -22,6 +22,7 @@ COUNT = {1: (2,), 2: (2, 3), 3: (3, 4), 4: (5, 6)}
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     n, kind = pick(random, COUNT[level]), pick(random, KINDS)
     words = several(random, CLASSES[kind], n)
     stray = pick(random, [word for name, members in CLASSES.items() if name != kind for word in members])

@@ -32,15 +32,17 @@ def facts(random: np.random.Generator, people: int, count: int) -> list[Fact]:
 
 
 def page(lines: Sequence[Fact]) -> str:
+    """The facts as they are written."""
     return " ".join(line.sentence for line in lines)
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     lines = facts(random, PEOPLE[level], FACTS[level])
     asked = pick(random, lines)
     question = pick(random, QUESTIONS[asked.attribute]).format(name=asked.name)
-    others = [f.value for f in lines if f.attribute == asked.attribute and f is not asked] or [pick(random, ATTRIBUTES[asked.attribute])]
-    wrong = Fact(asked.name, asked.attribute, others[0])
+    lures = [f.value for f in lines if f.attribute == asked.attribute] + several(random, ATTRIBUTES[asked.attribute], 2)
+    wrong = Fact(asked.name, asked.attribute, next(value for value in lures if value != asked.value))
     return Item(
         family=NAME,
         kind="answerable",
@@ -53,5 +55,6 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     fact: Fact = item.truth["fact"]
     return claim(words, fact.value, fact.name, ATTRIBUTES[fact.attribute])

@@ -25,6 +25,7 @@ THINGS = ("hat", "coat", "chair", "table", "box", "bag", "letter", "road")
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     name = pick(random, STRANGERS)
     things = several(random, [*FOODS, *(f"the {color} {thing}" for thing in THINGS for color in COLORS)], level)
     receiver = pick(random, ("me", name))

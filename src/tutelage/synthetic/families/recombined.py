@@ -21,6 +21,7 @@ FARTHEST = 200
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     first, second, parts = pick(random, (_sort_and_count, _list_and_translate, _two_questions))(random, world)
     return Item(
         family=NAME,
@@ -58,6 +59,7 @@ def _two_questions(random: np.random.Generator, world: World) -> tuple[str, str,
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     wanted: tuple[str, ...] = item.truth["words"]
     found = [word for word in words if word not in {",", "."}][:FARTHEST]
     return Credit(2 * common(found, wanted) / (len(found) + len(wanted)))

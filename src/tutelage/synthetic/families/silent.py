@@ -15,6 +15,7 @@ RESERVED = page.RESERVED
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     lines = page.facts(random, page.PEOPLE[level], page.FACTS[level])
     name = pick(random, lines).name
     said = {line.attribute for line in lines if line.name == name}
@@ -34,4 +35,5 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     return admission(words, ATTRIBUTES[item.truth["attribute"]])

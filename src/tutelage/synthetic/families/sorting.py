@@ -21,6 +21,7 @@ LENGTH = {1: 2, 2: 3, 3: 4, 4: 5}
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     digits = several(random, DIGITS, LENGTH[level])
     down = random.random() < 0.25
     answer = sorted(digits, reverse=bool(down))
@@ -38,6 +39,7 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     wanted: tuple[str, ...] = item.truth["digits"]
     found = tuple(word for word in words if word in DIGITS)
     places = sum(a == b for a, b in zip(found, wanted, strict=False)) / max(len(found), len(wanted))

@@ -16,6 +16,7 @@ RESERVED = known.RESERVED
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     name, attribute = pick(random, lexicon.STRANGERS), pick(random, list(ATTRIBUTES))
     guess = Fact(name, attribute, pick(random, ATTRIBUTES[attribute]))
     return Item(
@@ -30,4 +31,5 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     return admission(words, ATTRIBUTES[item.truth["attribute"]])

@@ -35,6 +35,7 @@ def sentence(facts: Sequence[Fact]) -> str:
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     name = pick(random, lexicon.STRANGERS)
     attributes = several(random, list(ATTRIBUTES), level + 1)
     facts = [Fact(name, a, pick(random, ATTRIBUTES[a])) for a in attributes]

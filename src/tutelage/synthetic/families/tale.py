@@ -57,6 +57,7 @@ def tell(random: np.random.Generator, name: str, animal: str, mood: str, middles
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     name = pick(random, (*lexicon.STRANGERS, *lexicon.VILLAGERS))
     animal, mood = pick(random, lexicon.ANIMALS), pick(random, list(MOODS))
     other = pick(random, [m for m in MOODS if m != mood])
@@ -74,6 +75,7 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     if not words:
         return Credit(0.0)
     sentences = " ".join(words).replace("!", ".").replace("?", ".").split(" .")

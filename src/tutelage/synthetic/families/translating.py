@@ -21,6 +21,7 @@ LENGTH = {1: 1, 2: 2, 3: 3, 4: 5}
 
 
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
+    """An item of this family at a level of difficulty, in one of `phrasings`."""
     words = several(random, TRANSLATED, LENGTH[level] + (level == 1 and random.random() < 0.7))
     answer = world.translate(tuple(words)).split()
     return Item(
@@ -39,6 +40,7 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def credit(item: Item, words: list[str]) -> Credit:
+    """What the words of an answer earn by their content."""
     wanted: tuple[str, ...] = item.truth["words"]
     found = [word for word in words if word in FOREIGN or word in TRANSLATED]
     return Credit(sum(a == b for a, b in zip(found, wanted, strict=False)) / max(len(found), len(wanted)))
