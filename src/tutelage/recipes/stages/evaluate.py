@@ -18,6 +18,7 @@ from tutelage.evals.probe import curves
 from tutelage.evals.subject import Artifact as Subject
 from tutelage.evals.suite import Measured
 from tutelage.models.sampling import Sampling
+from tutelage.recipes.budget import budget
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.subjects import Subjects, measured_on
@@ -46,10 +47,10 @@ class Evaluate:
     """The input whose held-out rows perplexity is measured on."""
     preferences: str | None = None
     """The input whose held-out pairs reward models are tested on; the built-in world makes pairs of its own."""
-    count: Annotated[int, Ge(1)] = 1200
-    """Prompts of the eval split to answer, at most; a third as many held-out recombinations."""
-    pair_prompts: Annotated[int, Ge(1)] = 300
-    """Prompts whose answers, four each, make the pairs that reward models are tested on."""
+    count: Annotated[int, Ge(3)] | None = None
+    """Prompts of the eval split to answer, at most; a third as many held-out recombinations. null: by the model's size (tiny 1200)."""
+    pair_prompts: Annotated[int, Ge(1)] | None = None
+    """Prompts whose answers, four each, make the pairs that reward models are tested on; null: by the model's size (tiny 300)."""
     sampling: Sampling = field(default_factory=Sampling)
     claims: tuple[str, ...] = ()
     """Effects that are expected: `ppo > sft on overall by 0.06`. Those that fail are printed as failed."""
@@ -71,13 +72,13 @@ class Evaluate:
 
     def run(self, work: Work) -> dict[str, Any]:
         given = {name: source for name in GIVEN if isinstance(source := work.sources.get(name), Input)}
-        meter = suite.Meter(work.progress)
-        subjects = Subjects(work, measured_on(given, work.seed, self.count), self.sampling, meter.heard)
+        meter, sized = suite.Meter(work.progress), budget(work.model)
+        subjects = Subjects(work, measured_on(given, work.seed, self.count or sized.answered_prompts), self.sampling, meter.heard)
         chosen = [self._subject(work, subjects, n) for n in range(len(self.models))]
         judged = next((s for s in chosen if s.kind == "reward" and s.parent is not None), None)
         if judged is not None and judged.parent is not None and "reward_accuracy" in self.evals:
             work.progress.stage(f"{work.name}: pairs", 0)
-            subjects.with_pairs(judged.parent, self.pair_prompts, 4)
+            subjects.with_pairs(judged.parent, self.pair_prompts or sized.pair_prompts, 4)
             chosen = [self._subject(work, subjects, n) for n in range(len(self.models))]
         evals = [suite.load(name) for name in self.evals]
         measured = suite.measure(chosen, evals, meter, work.name)

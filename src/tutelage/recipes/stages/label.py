@@ -20,6 +20,7 @@ from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
+from tutelage.recipes.budget import budget
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import TooLong, begin, fitting, precision, renderer
 from tutelage.recipes.work import Work
@@ -48,8 +49,8 @@ class Label:
     """Which of the prompts."""
     responses: Annotated[int, Interval(ge=2, le=9)] = 4
     """Responses per prompt; 2-9, InstructGPT 4-9. A pair has 2."""
-    count: Annotated[int, Ge(1)] = 1200
-    """Prompts to judge, at most."""
+    count: Annotated[int, Ge(1)] | None = None
+    """Prompts to judge, at most; null: by the model's size (nano 96, tiny 1200)."""
     overlap: Annotated[int, Ge(1)] = 1
     """Annotators per prompt."""
     too_long: TooLong = "refuse"
@@ -73,7 +74,7 @@ class Label:
         model, words = begin(work, "policy")
         render = renderer(model, words)
         sampler = Sampler(model, render.end, dtype=torch.bfloat16 if precision(work) == "bf16" else None)
-        given = material.prompts(work.input("prompts"), self.split, work.seed)[: self.count]
+        given = material.prompts(work.input("prompts"), self.split, work.seed)[: self.count or budget(work.model).judged_prompts]
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
         store, done = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl")
         chunks = [asked[start : start + self.chunk] for start in range(0, len(asked), self.chunk)]

@@ -33,6 +33,7 @@ from tutelage.objectives.mixture import ppo_ptx
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
+from tutelage.recipes.budget import budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, precision, renderer
@@ -75,8 +76,8 @@ class Ppo:
     """The stage whose weights it begins with, and is kept close to."""
     split: Literal["label", "rl", "eval"] = "rl"
     """Which of the prompts."""
-    updates: Annotated[int, Ge(1)] = 48
-    """Rounds of sampling and learning."""
+    updates: Annotated[int, Ge(1)] | None = None
+    """Rounds of sampling and learning; null: by the model's size (nano 6, tiny 48)."""
     kl_coef: Annotated[float, Ge(0.0)] = 0.03
     """Price of a nat of KL per token, in scaled units of reward; 0-0.2."""
     rollouts: Phases = field(default_factory=Phases)
@@ -92,7 +93,8 @@ class Ppo:
     """What to do with a prompt that leaves no room for a response."""
     probe_every: Annotated[int, Ge(0)] = 8
     """Updates between looks at fixed prompts of the eval split; 0: never."""
-    probe_prompts: Annotated[int, Ge(1)] = 128
+    probe_prompts: Annotated[int, Ge(1)] | None = None
+    """How many of them; null: by the model's size (nano 16, tiny 128)."""
     machine: Machine = field(default_factory=lambda: Machine(checkpoint_every=8))
 
     def parents(self) -> dict[str, str]:
@@ -138,7 +140,7 @@ class Ppo:
         objective = ppo_ptx(self.loss, SFT(), self.ptx.coef) if self.ptx else self.loss
         rates = {"policy": self.rates, "value": self.value_rates}
         engine = Engine(policy, objective, rates, self.machine.micro_tokens, ranks())
-        steps = self.updates * self.rollouts.steps
+        steps = (self.updates or budget(work.model).updates) * self.rollouts.steps
         shown, every = ("score", "kl", "length"), self.machine.checkpoint_every
         probe = self._probe(work, policy, speaker, render, collector)
         train(engine, Rollouts(collector, text), steps, work.dir, work.progress, work.name, every, probe, shown)
@@ -178,7 +180,7 @@ class Ppo:
     def _probe(self, work: Work, policy: Policy, speaker: RoleSpeaker, render: Renderer, collector: Collector) -> Probe | None:
         if not self.probe_every:
             return None
-        seen = material.prompts(work.input("prompts"), "eval", work.seed)[: self.probe_prompts]
+        seen = material.prompts(work.input("prompts"), "eval", work.seed)[: self.probe_prompts or budget(work.model).probed_prompts]
         asked: Sequence[Prompt] = fitting(work, seen, lambda p: p, render, "leave_out", self.max_tokens)
         look = answers_and_scores(policy, speaker, render, collector.scorers, asked, collector.sampling, self.rollouts.cut_score)
         return Probe(self.probe_every * self.rollouts.steps, look)

@@ -17,6 +17,7 @@ from tutelage.models import create, tokenizer
 from tutelage.models.policy import Policy
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
+from tutelage.recipes.budget import budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, begin, context, learner, leave, precision, renderer
@@ -36,8 +37,8 @@ class Pretrain:
     """Text: an input."""
     init: str = "model"
     """`model`: the recipe's own, which is made here when it is `{new: SIZE}`; or a stage to go on from."""
-    tokens: Annotated[int, Ge(1000)] = 1_600_000
-    """Tokens learnt from; a file that is shorter is read several times."""
+    tokens: Annotated[int, Ge(1000)] | None = None
+    """Tokens learnt from; a file that is shorter is read several times. null: by the model's size (nano 100k, tiny 1.6M, small 6M)."""
     step_tokens: Annotated[int, Ge(256)] = 4096
     """Tokens per optimiser step; 2k-4M."""
     vocabulary: Annotated[int, Ge(300)] = 1024
@@ -53,14 +54,15 @@ class Pretrain:
             raise context.fault("init", f"the hub model {context.model.hub} can't be downloaded by this release; give a folder")
 
     def run(self, work: Work) -> dict[str, Any]:
-        texts = material.documents(work.input("data"), self.tokens)
+        tokens = self.tokens or budget(work.model).text_tokens
+        texts = material.documents(work.input("data"), tokens)
         model, words = self._begin(work, texts)
         render = renderer(model, words)
         trees = tuple(piece for text in texts for piece in cut(render.document(text), context(model)))
         packing = Packing(trees, self.step_tokens, seed=work.seed)
         policy = Policy({"policy": learner(model, None, work.seed)}, words, precision(work))
         engine = Engine(policy, SFT(), {"policy": self.rates}, self.machine.micro_tokens, ranks())
-        steps = max(1, self.tokens // self.step_tokens)
+        steps = max(1, tokens // self.step_tokens)
         train(engine, Fixed(packing.at), steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=("nll",))
         epochs = steps / packing.steps
         return {**leave(work, policy, policy.roles["policy"]), "rows": len(texts), "steps": steps, "epochs": round(epochs, 3)}

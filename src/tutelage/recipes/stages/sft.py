@@ -14,6 +14,7 @@ from tutelage.models.adapters import Lora
 from tutelage.models.policy import Policy
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
+from tutelage.recipes.budget import budget
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, precision, renderer
 from tutelage.recipes.work import Work
@@ -33,8 +34,8 @@ class Sft:
     """The stage whose weights it begins with; `model` is the recipe's own."""
     epochs: Annotated[int, Ge(1)] = 1
     """Times each demonstration is learnt from; 1-3, InstructGPT 16."""
-    tokens: Annotated[int, Ge(100)] = 400_000
-    """Tokens of demonstrations that the built-in world writes; a file is taken whole."""
+    tokens: Annotated[int, Ge(100)] | None = None
+    """Tokens of demonstrations that the built-in world writes; null: by the model's size (nano 40k, tiny 400k). A file is taken whole."""
     step_tokens: Annotated[int, Ge(64)] = 4096
     """Tokens per optimiser step, prompts included."""
     too_long: TooLong = "refuse"
@@ -55,7 +56,7 @@ class Sft:
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)
         render, source = renderer(model, words), work.input("data")
-        given = material.demonstrations(source, self.tokens)
+        given = material.demonstrations(source, self.tokens or budget(work.model).demonstration_tokens)
         rows = fitting(work, given, lambda row: row.prompt, render, self.too_long)
         trees = [tree for row in rows for tree in render.demonstration(row, self.train_history, source.given)]
         packing = Packing(tuple(trees), max(self.step_tokens, max(tree.length for tree in trees)), seed=work.seed)
