@@ -1,5 +1,6 @@
 """The engine's own promises: splitting, clipping by role, rates, refusing what isn't finite."""
 
+import copy
 import math
 
 import pytest
@@ -78,3 +79,30 @@ def test_a_joint_statistic_with_gradient_is_refused() -> None:
 
     with pytest.raises(ValueError, match="constant"):
         Engine(policy(Bench(), ("logp",)), Baseline()).gradients(SFT().specimens())
+
+
+def test_muon_steps_matrices_and_adamw_the_rest() -> None:
+    made = policy(Bench(dtype=torch.float32), ("logp", "value@value"))
+    engine = Engine(made, PPO(), {"policy": Rates(1e-2, warmup=0.0, optimizer="muon"), "value": Rates(1e-2, warmup=0.0)})
+    adamw, muon = engine.optimizers
+    inside = [p for group in muon.param_groups for p in group["params"]]
+    assert {group["role"] for group in muon.param_groups} == {"policy"}
+    assert all(p.dim() == 2 and id(p) not in made.word_vectors() for p in inside)
+    stepped = [p for optimizer in (adamw, muon) for group in optimizer.param_groups for p in group["params"]]
+    everything = [p for own in engine.parameters.values() for p in own]
+    assert sorted(map(id, stepped)) == sorted(map(id, everything))
+    objective = SFT()
+    alone = Engine(policy(Bench(dtype=torch.float32), ("logp",)), objective, {"policy": Rates(1e-2, warmup=0.0, optimizer="muon")})
+    told = [alone.step(objective.specimens(), step, 20)["nll"] for step in range(20)]
+    assert told[-1] < told[0] / 2
+
+
+def test_muons_state_comes_back() -> None:
+    objective, rates = SFT(), {"policy": Rates(1e-2, warmup=0.0, optimizer="muon")}
+    one = Engine(policy(Bench(dtype=torch.float32), ("logp",)), objective, rates)
+    one.step(objective.specimens(), 0, 3)
+    other = Engine(policy(Bench(dtype=torch.float32), ("logp",), seed=5), objective, rates)
+    other.restore(copy.deepcopy(one.state()))  # what a checkpoint does
+    for engine in (one, other):
+        engine.step(objective.specimens(), 1, 3)
+    assert all(torch.equal(p, q) for p, q in zip(one.parameters["policy"], other.parameters["policy"], strict=True))

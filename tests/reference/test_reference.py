@@ -58,7 +58,7 @@ def scores(role):
 def agree(made, objective, trees, told):
     """The engine's loss and gradient on `trees` are those of `told()`, a loss of the telling."""
     engine = Engine(made, objective, micro_tokens=20)
-    engine.optimizer.zero_grad()
+    engine.forget()
     sums = engine.gradients(trees)
     weights = [p for parameters in engine.parameters.values() for p in parameters]
     found = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in weights]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tutelage.data.batch import PackedBatch
 from tutelage.data.tree import Tree
+from tutelage.engine.optimizers import optimizers
 from tutelage.engine.ranks import Ranks
 from tutelage.engine.rates import Rates
 from tutelage.models.policy import Policy
@@ -52,11 +53,7 @@ class Engine:
         self.parameters = policy.trainable()
         given = rates or {}
         self.rates = {role: given.get(role, given.get("policy", Rates())) for role in self.parameters}
-        self.optimizer = torch.optim.AdamW(
-            [group for role, parameters in self.parameters.items() for group in _groups(role, parameters, self.rates[role])],
-            betas=(0.9, 0.95),
-            fused=True,
-        )
+        self.optimizers = optimizers(self.parameters, self.rates, policy.word_vectors())
 
     def gradients(self, trees: Sequence[Tree]) -> dict[str, float]:
         """Set every trained parameter's gradient for this optimiser batch (all processes' examples); each sum / count by name."""
@@ -84,11 +81,17 @@ class Engine:
             if not torch.isfinite(torch.tensor(norm)):
                 raise FloatingPointError(f"step {step}: the gradient of role {role!r} is not finite ({norm})")
             told["grad_norm" if role == "policy" else f"grad_norm@{role}"] = norm
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rates[group["role"]].at(step, steps)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.rates[group["role"]].at(step, steps)
+            optimizer.step()
+        self.forget()
         return told
+
+    def forget(self) -> None:
+        """Drop all gradients."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def _prepared(self, batches: list[PackedBatch]) -> list[PackedBatch]:
         """Joint statistics enter as constants: computed over all processes' batches before the first loss."""
@@ -105,22 +108,15 @@ class Engine:
     def state(self) -> dict[str, Any]:
         """Trained weights and the optimizer's moments."""
         weights = {role: [p.detach() for p in parameters] for role, parameters in self.parameters.items()}
-        return {"weights": weights, "optimizer": self.optimizer.state_dict()}
+        return {"weights": weights, "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Any]) -> None:
         for role, parameters in self.parameters.items():
             for p, saved in zip(parameters, state["weights"][role], strict=True):
                 p.copy_(saved)
-        self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _groups(role: str, parameters: Sequence[nn.Parameter], rates: Rates) -> list[dict[str, Any]]:
-    """Matrices decay, gains and biases don't."""
-    matrices, vectors = [p for p in parameters if p.dim() > 1], [p for p in parameters if p.dim() <= 1]
-    shared: dict[str, Any] = {"role": role, "lr": rates.learning_rate, "betas": (0.9, rates.beta2)}
-    groups = [(matrices, rates.weight_decay), (vectors, 0.0)]
-    return [{**shared, "params": members, "weight_decay": decay} for members, decay in groups if members]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
 
 
 def _needs(objective: Objective, batch: PackedBatch) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ class Rates:
     """Share of the peak rate left at the last step (cosine and linear)."""
     clip: Annotated[float, Gt(0.0)] = 1.0
     """Gradients of a role are scaled down to this norm. 0.5-1."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon (Jordan 2024; scaled as in arXiv 2502.16982, so rates are AdamW's) steps matrices in all directions alike: a new model learns
+    from about half the tokens. Words' vectors and gains take AdamW either way."""
     weight_decay: Annotated[float, Ge(0.0)] = 0.0
     """Decoupled, on matrices only. 0-0.1."""
     beta2: Annotated[float, Interval(gt=0.0, lt=1.0)] = 0.95

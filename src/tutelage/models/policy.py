@@ -55,6 +55,12 @@ class Policy:
                 seen.update(id(p) for p in found[name])
         return found
 
+    def word_vectors(self) -> set[int]:
+        """Ids (`id`) of the matrices that hold a vector for each word."""
+        networks = [causal(role.network) for role in self.roles.values()]
+        modules = [m for n in networks for m in (n.get_input_embeddings(), n.get_output_embeddings()) if m is not None]
+        return {id(p) for module in modules for p in module.parameters()}
+
     def read(self, batch: PackedBatch, needs: Sequence[str]) -> dict[str, Tensor]:
         """What `needs` names (see `objectives.objective.Read`), one traversal a role. Raises KeyError for an unknown role."""
         wanted: dict[str, list[str]] = {}

@@ -40,7 +40,7 @@ class Outcome:
 
 def gradient(engine: Engine, trees: Sequence[Tree]) -> Tensor:
     """The gradient of an optimiser batch as one vector."""
-    engine.optimizer.zero_grad(set_to_none=True)
+    engine.forget()
     engine.gradients(trees)
     parts = [p.grad if p.grad is not None else torch.zeros_like(p) for ps in engine.parameters.values() for p in ps]
     return torch.cat([part.flatten() for part in parts]).clone()

@@ -1,0 +1,46 @@
+"""Which parameter is stepped by what: AdamW, or Muon for the matrices inside a network.
+
+AdamW (Loshchilov and Hutter, 1711.05101) decays matrices only. Muon (Jordan 2024) replaces a matrix's momentum by the nearest
+orthogonal matrix, so that rare directions are learnt as fast as common ones; with steps scaled to AdamW's root mean square (Liu et
+al., 2502.16982) the same rates serve both. Words' vectors, gains, biases and scalar heads are no maps between hidden states and
+always take AdamW.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tutelage.core.errors import UserError
+from tutelage.engine.rates import Rates
+
+
+def optimizers(
+    parameters: Mapping[str, Sequence[nn.Parameter]], rates: Mapping[str, Rates], word_vectors: set[int]
+) -> list[torch.optim.Optimizer]:
+    """One or two optimizers over all roles; each parameter group knows its "role". `word_vectors`: ids of embedding matrices."""
+    adamw: list[dict[str, Any]] = []
+    muon: list[dict[str, Any]] = []
+    for role, own in parameters.items():
+        rate = rates[role]
+        inside = [p for p in own if rate.optimizer == "muon" and p.dim() == 2 and min(p.shape) > 1 and id(p) not in word_vectors]
+        chosen = {id(p) for p in inside}
+        matrices = [p for p in own if p.dim() > 1 and id(p) not in chosen]
+        vectors = [p for p in own if p.dim() <= 1]
+        shared: dict[str, Any] = {"role": role, "lr": rate.learning_rate}
+        adam = {**shared, "betas": (0.9, rate.beta2)}
+        adamw += [{**adam, "params": matrices, "weight_decay": rate.weight_decay}, {**adam, "params": vectors, "weight_decay": 0.0}]
+        muon += [{**shared, "params": inside, "weight_decay": rate.weight_decay}]
+    made: list[torch.optim.Optimizer] = []
+    if groups := [group for group in adamw if group["params"]]:
+        made.append(torch.optim.AdamW(groups, fused=True))
+    if groups := [group for group in muon if group["params"]]:
+        made.append(_muon(groups))
+    return made
+
+
+def _muon(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    if not hasattr(torch.optim, "Muon"):
+        raise UserError(f"optimizer: muon needs torch 2.9 or newer (here {torch.__version__}); set rates.optimizer=adamw")
+    return torch.optim.Muon(groups, adjust_lr_fn="match_rms_adamw")
