@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights() -> None:
 def test_a_joint_statistic_with_gradient_is_refused() -> None:
     class Baseline:
         needs = prepare_needs = ("logp",)
-        terms = {"nll": 1.0}
+        terms = MappingProxyType({"nll": 1.0})
 
         def needs_for(self, part):
             return self.needs

@@ -35,7 +35,7 @@ class Prompt:
     """
 
     messages: tuple[Message, ...]
-    tags: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
+    tags: dict[str, str] = field(default_factory=dict[str, str], compare=False, hash=False)
 
     @cached_property
     def id(self) -> str:

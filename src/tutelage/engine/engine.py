@@ -4,7 +4,7 @@
 
 Counts are fixed by `collate` and added over micro-batches and processes *before* the first backward pass; this file holds the
 only division. So neither the size of a micro-batch, nor the number of processes, nor how trees are packed can change the
-gradient (tests/invariants holds every objective to it).
+gradient (tests/engine/test_invariants.py holds every objective to it).
 """
 
 from collections.abc import Mapping, Sequence

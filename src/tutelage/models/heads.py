@@ -21,6 +21,9 @@ class ScalarHead(nn.Module):
     """score = (w . h - shift) * scale: a reward model's or value model's head. `shift` and `scale` are constants stored beside the
     weights (demonstrations score 0, samples have unit standard deviation) and are never trained."""
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, width: int, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1, width, dtype=dtype))

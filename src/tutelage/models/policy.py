@@ -98,9 +98,7 @@ class Policy:
                 wants = [w for w in WORDS if any(n.partition("@")[0] == w and (w != "kl" or n == f"kl@{against}") for n in names)]
                 reference = None if not against else (hidden[against][before_M], words(self.roles[against].network))
                 if wants:
-                    got = read_words(
-                        hidden[name][before_M], words(role.network), batch.targets_M, wants, batch.temperature, reference
-                    )
+                    got = read_words(hidden[name][before_M], words(role.network), batch.targets_M, wants, batch.temperature, reference)
                     read.update({_named(w, name, against): x for w, x in got.items()})
         for n in names:
             if n.partition("@")[0] in SCALARS:

@@ -43,6 +43,13 @@ def causal(network: nn.Module) -> PreTrainedModel:
     return inner
 
 
+def width(network: nn.Module) -> int:
+    """Of the hidden states."""
+    embeddings = causal(network).get_input_embeddings()
+    assert isinstance(embeddings, nn.Embedding)
+    return embeddings.embedding_dim
+
+
 def words(network: nn.Module) -> nn.Module:
     """The module from hidden states to logits, soft-capped where the model's configuration says so."""
     inner = causal(network)
@@ -50,6 +57,7 @@ def words(network: nn.Module) -> nn.Module:
         if getattr(inner.config, name, None) not in (None, 1, 1.0):
             raise NotImplementedError(f"{type(inner).__name__} scales its logits ({name}), which is not supported yet")
     output = inner.get_output_embeddings()
+    assert isinstance(output, nn.Module)
     cap = getattr(inner.config, "final_logit_softcapping", None)
     return output if cap is None else SoftCapped(output, cap)
 

@@ -62,7 +62,7 @@ def preference_specimens() -> list[Tree]:
             (3, 9, 11, 7),
             ((12, 15, 0), (21, 0), (33, 34, 35, 36, 0), (40, 41, 42)),
             finished=(True, True, True, False),
-            columns={"preferences": tuple((w, l, 0.2, 0.0, 1.0) for w, l in ((2, 0), (2, 1), (2, 3), (0, 3), (1, 3)))},
+            columns={"preferences": tuple((winner, loser, 0.2, 0.0, 1.0) for winner, loser in ((2, 0), (2, 1), (2, 3), (0, 3), (1, 3)))},
         ),
         Tree((3, 5), ((17, 18, 0), (19, 0)), columns={"preferences": ((1, 0, 1.0, 0.0, 0.8),), "weight": 0.5}),
         Tree((3, 5, 6, 7, 8, 9), ((0,), (50,)), finished=(True, False), columns={"preferences": ((0, 1, 1.0, 0.3, 1.0),)}),

@@ -1,6 +1,6 @@
 """Supervised fine-tuning, and pre-training as its case where every token is trained: the likelihood of what was written.
 
-    L = - sum over trained tokens of log pi(y_t | x, y_<t)  /  number of trained tokens of the whole optimiser batch
+L = - sum over trained tokens of log pi(y_t | x, y_<t)  /  number of trained tokens of the whole optimiser batch
 """
 
 from collections.abc import Mapping, Sequence

@@ -46,15 +46,15 @@ def measured_on(sources: Mapping[str, Input], seed: int, count: int) -> Material
     """What every stage is measured on, from the inputs that are given: prompts of the eval split, text and demonstrations that no
     stage learns from."""
     prompts, text, shown = (sources.get(name) for name in ("prompts", "text", "demonstrations"))
-    world = prompts is not None and prompts.synthetic is not None
+    village = prompts if prompts and prompts.synthetic is not None else None
     return Material(
         prompts=tuple(material.prompts(prompts, "eval", seed)[:count]) if prompts else (),
-        heldout=tuple(items.prompts(count // 3, prompts.seed, "heldout")) if world else (),
+        heldout=tuple(items.prompts(count // 3, village.seed, "heldout")) if village else (),
         documents=tuple(material.held_out_documents(text)) if text else (),
         demonstrations=tuple(material.held_out_demonstrations(shown)) if shown else (),
-        cloze=tuple(of_world(240, prompts.seed)) if world else (),
+        cloze=tuple(of_world(240, village.seed)) if village else (),
         pairs=tuple(_given_pairs(sources["preferences"])) if "preferences" in sources else (),
-        grade=grader(prompts.seed) if world else None,
+        grade=grader(village.seed) if village else None,
     )
 
 

@@ -19,7 +19,7 @@ from tutelage.models import adapters, weights
 from tutelage.models.adapters import Lora
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy, Precision
-from tutelage.models.roles import Role, causal
+from tutelage.models.roles import Role, causal, width
 from tutelage.recipes.work import Work
 
 T = TypeVar("T")
@@ -104,9 +104,9 @@ def frozen(role: Role) -> Role:
 
 def new_head(model: PreTrainedModel, seed: int) -> ScalarHead:
     """A head whose weights are drawn from N(0, 1 / (width + 1)), as Stiennon et al. (2009.01325) begin with."""
-    width = int(model.get_input_embeddings().weight.shape[1])
-    head = ScalarHead(width)
-    drawn = stream("head", seed).standard_normal(width) / (width + 1) ** 0.5
+    size = width(model)
+    head = ScalarHead(size)
+    drawn = stream("head", seed).standard_normal(size) / (size + 1) ** 0.5
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(drawn)[None])
     return head

@@ -69,7 +69,8 @@ def network(bench: Bench, seed: int) -> PreTrainedModel:
         for name, p in model.named_parameters():
             if p.dim() == 1:  # gains and biases start at constants that would hide faults
                 p.data.add_(0.1 * torch.randn_like(p) if "norm" in name or "ln" in name else 0.05 * torch.randn_like(p))
-    return clean(model.to(bench.dtype))
+        nn.Module.to(model, bench.dtype)
+    return clean(model)
 
 
 def policy(bench: Bench, needs: Sequence[str], seed: int = 0, same_reference: bool = False) -> Policy:
@@ -111,10 +112,13 @@ def clean(model: PreTrainedModel) -> PreTrainedModel:
 def _norm(module: nn.Module) -> Callable[[Tensor], Tensor]:
     gemma = "Gemma" in type(module).__name__
     epsilon = module.eps if gemma else module.variance_epsilon
+    assert isinstance(epsilon, float)
 
     def forward(x: Tensor) -> Tensor:
         normed = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon)
-        return normed * (1 + module.weight) if gemma else normed * module.weight
+        gain = module.weight
+        assert isinstance(gain, Tensor)
+        return normed * (1 + gain) if gemma else normed * gain
 
     return forward
 

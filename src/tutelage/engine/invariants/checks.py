@@ -3,7 +3,7 @@
 Gradients are compared as whole vectors: |g - g'| / |g'|, in float64, so 1e-10 leaves no room for a fault.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +16,7 @@ from tutelage.engine.engine import Engine
 from tutelage.engine.invariants.bench import VOCABULARY, Bench, policy
 from tutelage.engine.invariants.oracle import separate_reads
 from tutelage.models.policy import Policy
-from tutelage.objectives.objective import Objective
+from tutelage.objectives.objective import Objective, Read
 
 EXACT = 1e-10
 WHOLE = 1_000_000
@@ -105,8 +105,29 @@ class _Retargeted:
     def __init__(self, inner: Objective) -> None:
         self.inner = inner
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.inner, name)
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.inner.needs
+
+    def needs_for(self, part: str) -> tuple[str, ...]:
+        return self.inner.needs_for(part)
+
+    @property
+    def terms(self) -> Mapping[str, float]:
+        return self.inner.terms
+
+    @property
+    def prepare_needs(self) -> tuple[str, ...]:
+        return self.inner.prepare_needs
+
+    def prepare(self, reads: Sequence[Read], batches: Sequence[PackedBatch]) -> Sequence[Mapping[str, Tensor]]:
+        return self.inner.prepare(reads, batches)
+
+    def loss(self, read: Read, batch: PackedBatch) -> Mapping[str, Tensor]:
+        return self.inner.loss(read, batch)
+
+    def specimens(self) -> list[Tree]:
+        return self.inner.specimens()
 
     def collate(self, trees: Sequence[Tree]) -> PackedBatch:
         batch = self.inner.collate(trees)

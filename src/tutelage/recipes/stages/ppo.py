@@ -27,7 +27,7 @@ from tutelage.models import weights
 from tutelage.models.adapters import Lora
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
-from tutelage.models.roles import Role
+from tutelage.models.roles import Role, width
 from tutelage.models.sampling import Sampling
 from tutelage.objectives.mixture import ppo_ptx
 from tutelage.objectives.ppo import PPO
@@ -74,8 +74,8 @@ class Ppo:
     """A reward stage; or a rule by import path, `my.module:function` of (Prompt, Response)."""
     init: str = "model"
     """The stage whose weights it begins with, and is kept close to."""
-    split: Literal["label", "rl", "eval"] = "rl"
-    """Which of the prompts."""
+    split: Literal["label", "rl", "eval", "all"] = "rl"
+    """Which of the prompts; `all` for prompts that nothing else uses (then set probe_every to 0)."""
     updates: Annotated[int, Ge(1)] | None = None
     """Rounds of sampling and learning; null: by the model's size (nano 6, tiny 48)."""
     kl_coef: Annotated[float, Ge(0.0)] = 0.03
@@ -109,6 +109,8 @@ class Ppo:
         return self.reward_model if ":" in self.reward_model else ""
 
     def check(self, context: Context) -> None:
+        if self.split == "all" and self.probe_every:
+            raise context.fault("split", "with split: all no prompts are left to look at; set probe_every: 0")
         if self.rule and self.rule != GOLD:
             load_rule(self.rule)
         if self.rule == GOLD and context.inputs[self.prompts].synthetic is None:
@@ -154,7 +156,7 @@ class Ppo:
         reference = frozen(policy)
         if self.rule:
             base, _ = begin(work)
-            value = Role(base, None, ScalarHead(int(base.get_input_embeddings().weight.shape[1])), trains=True)
+            value = Role(base, None, ScalarHead(width(base)), trains=True)
             return {"policy": policy, "reference": reference, "value": value}
         folder = work.parent("reward_model").path / "model"
         network, _ = weights.load(folder, torch.float32)
