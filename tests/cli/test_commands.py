@@ -26,7 +26,8 @@ def folder(tmp_path_factory):
 
 def test_a_run_closes_with_the_sentence_the_table_the_report_and_three_commands(folder):
     said = (folder / "first.txt").read_text()
-    assert "Made up." in said and "0.5 [0.4, 0.6]" in said and "report.html" in said
+    assert "Made up." in said and "Base  " in said and " to " in said and "report.html" in said
+    assert "made: base, sft, people, judge, ppo, twin, last, measured" in said and "not made yet" not in said
     following = said.split("Worth trying next:")[1].strip().splitlines()
     assert len(following) == 3
     for line in following:
@@ -64,9 +65,13 @@ def test_report_and_compare(folder):
         ],
         folder,
     )
-    assert "Made up." in shown.out and "0.6" in shown.out and json.loads(plain.out)["sentence"] == "Made up."
-    assert "base - sft" in ab.out and "-0.1 [-0.2, -0.01]" in ab.out
-    assert "sft - base" in ba.out and "0.1 [0.01, 0.2]" in ba.out
+    assert "Made up." in shown.out and "Overall  " in shown.out and json.loads(plain.out)["sentence"] == "Made up."
+    figure, *_ = json.loads(plain.out)["comparisons"]
+    assert (figure["a"], figure["b"]) in (("sft", "base"), ("base", "sft"))
+    words = f"{abs(figure['difference']):.2f}"
+    ahead, behind = (ab, ba) if (figure["a"] == "base") == (figure["difference"] > 0) else (ba, ab)
+    assert "Base \u2212 SFT" in ab.out and "SFT \u2212 Base" in ba.out
+    assert f"+{words}" in ahead.out and f"\u2212{words}" in behind.out and "Overall" in ab.out
     assert near.code == 2 and "did you mean 'ppo'?" in near.err
 
 
@@ -149,7 +154,7 @@ def test_chat_and_data_show_with_a_real_model(small_model, tmp_path):
         tmp_path,
     )
     assert first.code == 0 and first.out == again.out and first.out != other.out and first.out.strip()
-    assert seen.code == 0 and "animal·" in seen.out and "dog·" in seen.out and "Green: trained." in seen.out
+    assert seen.code == 0 and "dog<|end|>" in seen.out and "trained only read" in seen.out and "2 (25.0%)" in seen.out
 
 
 def test_prove_dpo(tmp_path):

@@ -8,6 +8,7 @@ from tests.data import spell
 from tutelage.core.text import Demonstration, Message, Prompt, Response, ask
 from tutelage.data import show
 from tutelage.data.render import Renderer
+from tutelage.data.tree import Tree
 
 TOKENIZER = spell.byte_level(spell.chat(), more=("<|user|>", "<|assistant|>"))
 RENDERER = Renderer(TOKENIZER)
@@ -54,3 +55,8 @@ def test_figures_add_up():
     said = printed(show.table(figures))
     assert f"{figures.tokens:,}" in said and f"{figures.share:.1%}" in said and "longer than the context of 40" in said
     assert "context" not in printed(show.table(show.statistics([])))
+
+
+def test_a_prompt_without_responses_is_shown_by_itself():
+    said = printed(show.rows([Tree(RENDERER.prompt(ask("hello")), ())], RENDERER))
+    assert "row 1: " in said and "hello" in said and "response" not in said

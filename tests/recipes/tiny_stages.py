@@ -116,10 +116,16 @@ class Measure:
     def check(self, context: Context) -> None: ...
 
     def run(self, work: Work) -> dict[str, Any]:
-        figures = {name: {"mean": 0.5 + i / 10, "low": 0.4, "high": None if i else 0.6, "n": 9} for i, name in enumerate(self.models)}
-        a, b = self.models[:2]
-        compared = {"a": a, "b": b, "eval": "overall", "difference": -0.1, "low": -0.2, "high": -0.01, "n": 9, "family": ""}
-        plain = {"schema": 1, "sentence": "Made up.", "evals": {"overall": figures}, "comparisons": [compared]}
+        from tutelage.evals.compare import compare_all
+        from tutelage.evals.eval import Measure, Sample, measured
+        from tutelage.evals.findings import Findings, StageNote
+        from tutelage.evals.report import as_json
+
+        measure = Measure("overall", "Overall")
+        scores = {name: [(k + i) % 5 / 4 for k in range(9)] for i, name in enumerate(self.models)}
+        results = tuple(measured(measure, m, [Sample(str(k), "", x, str(k)) for k, x in enumerate(scores[m])]) for m in self.models)
+        notes = tuple(StageNote(name, "sft", parent) for name, parent in zip(self.models, ("", *self.models)))
+        plain = {**as_json(Findings("small", notes, results, compare_all(results))), "sentence": "Made up."}
         (work.dir / "report.json").write_text(json.dumps(plain))
         (work.dir / "report.html").write_text("<p>Made up.")
         return {}

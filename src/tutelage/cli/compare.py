@@ -1,7 +1,8 @@
 """`tutelage compare`: A against B with intervals, from the run's report."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -9,6 +10,8 @@ from rich.table import Table
 from tutelage.cli import screen
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
+from tutelage.evals.eval import Measure
+from tutelage.evals.table import difference
 
 
 def command(
@@ -25,18 +28,24 @@ def command(
     for name in (a, b):
         if name not in measured:
             raise UserError(f"{path}: '{name}' was not evaluated{closest(name, measured)}; evaluated were {', '.join(measured)}")
-    rows = [turned(c, a) for c in plain["comparisons"] if {c["a"], c["b"]} == {a, b} and not c.get("family")]
+    rows = [c for c in plain["comparisons"] if {c["a"], c["b"]} == {a, b} and not c["family"]]
     if not rows:
         raise UserError(f"{path}: {a} and {b} were evaluated but not compared; give both in `models` of one evaluate stage")
-    table = Table("", f"{a} - {b}", "items", box=None, header_style="bold")
+    grid = Table("", f"{plain['labels'][a]} \u2212 {plain['labels'][b]}", "", "items", box=None, header_style="bold")
     for row in rows:
-        table.add_row(row["eval"], screen.cell({**row, "mean": row["difference"]}), f"{row['n']:,}")
-    screen.out.print(table)
+        measure = Measure(**plain["measures"][row["eval"]])
+        grid.add_row(measure.title, *difference({**plain, "comparisons": [turned(row, a, measure)]}, measure, a, b), f"{row['n']:,}")
+    screen.out.print(grid)
 
 
-def turned(row: dict, a: str) -> dict:
-    """The comparison with `a` first."""
+def turned(row: Mapping[str, Any], a: str, measure: Measure) -> dict[str, Any]:
+    """The comparison with `a` first. A share x of the one is 1 / (1 + x) - 1 of the other."""
     if row["a"] == a:
-        return row
-    low, high = (None if row[end] is None else -row[end] for end in ("high", "low"))
-    return {**row, "a": a, "b": row["a"], "difference": -row["difference"], "low": low, "high": high}
+        return dict(row)
+
+    def other(value: float | None) -> float | None:
+        return None if value is None else 1 / (1 + value) - 1 if measure.scale == "log" else -value
+
+    verdict = {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"])
+    ends = {"low": other(row["high"]), "high": other(row["low"])}
+    return {**row, "a": a, "b": row["a"], "difference": other(row["difference"]), **ends, "verdict": verdict}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -12,6 +12,10 @@ from tutelage.cli import screen
 from tutelage.core import readers
 from tutelage.core.errors import UserError
 from tutelage.core.text import Demonstration, Document, Message, Prompt
+
+if TYPE_CHECKING:
+    from tutelage.data.render import Renderer
+    from tutelage.data.tree import Tree
 
 app = typer.Typer(help="Look at data.", no_args_is_help=True, rich_markup_mode=None)
 READERS: dict[str, Callable[[Path], Iterator[Any]]] = {
@@ -30,7 +34,9 @@ def group() -> None:
 @app.command("show")
 def show(
     file: Annotated[Path, typer.Argument(help="Rows: .jsonl, .jsonl.gz or .parquet.")],
-    model: Annotated[Path | None, typer.Option(help="A model folder: show tokens as it will see them, trained ones in green.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model folder: show tokens as it will see them, and figures of the whole file.")
+    ] = None,
     kind: Annotated[str, typer.Option("--as", help="demonstrations, preferences, prompts or documents; else told by the fields.")] = "",
     rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 3,
 ) -> None:
@@ -39,12 +45,12 @@ def show(
     if name not in READERS:
         raise UserError(f"--as {name}: it is one of {', '.join(READERS)}")
     screen.say(f"{file}: read as {name}")
-    draw = tokens(model) if model else plain
+    if model:
+        as_tokens(model, READERS[name](file), rows)
+        return
     for number, row in enumerate(islice(READERS[name](file), rows), 1):
         screen.out.print(f"\n── {number} ──", style="bold")
-        screen.out.print(draw(row), soft_wrap=True)
-    if model:
-        screen.say("\nGreen: trained. Everything else is only read.")
+        screen.out.print(plain(row), soft_wrap=True)
 
 
 def recognized(file: Path) -> str:
@@ -78,35 +84,23 @@ def turns(messages: tuple[Message, ...]) -> Text:
     return Text("\n".join(f"{message.role}: {message.text}" for message in messages))
 
 
-def tokens(model: Path) -> Callable[[Any], Text]:
-    """How a row looks to the model in that folder: each token once, trained ones in green, ends visible."""
-    from transformers import AutoTokenizer
+def as_tokens(model: Path, given: Iterator[Any], count: int) -> None:
+    """The first rows as the model in that folder will see them, ends visible, and the figures of the whole file."""
+    from transformers import AutoConfig, AutoTokenizer
 
+    from tutelage.data import show
     from tutelage.data.render import Renderer
 
     if not (model / "tokenizer_config.json").is_file():
         raise UserError(f"{model}: no tokenizer_config.json here; give a folder in transformers' format")
-    tokenizer = AutoTokenizer.from_pretrained(str(model))
-    renderer = Renderer(tokenizer)
-
-    def piece(ids: tuple[int, ...], writers: tuple[int, ...]) -> Text:
-        words = Text()
-        for number, writer in zip(ids, writers, strict=True):
-            words.append(tokenizer.decode([number]) + "·", style="green" if writer else "bright_black")
-        return words
-
-    def draw(row: Any) -> Text:
-        made = Text()
-        for tree in trees(renderer, row):
-            made.append_text(piece(tree.prompt, tree.prompt_writers))
-            for ids, writers in zip(tree.responses, tree.writers, strict=True):
-                made.append("\n").append_text(piece(ids, writers))
-        return made
-
-    return draw
+    renderer = Renderer(AutoTokenizer.from_pretrained(str(model)))
+    context = getattr(AutoConfig.from_pretrained(str(model)), "max_position_embeddings", None)
+    made = [tree for row in given for tree in trees(renderer, row)]
+    screen.out.print(show.rows(made, renderer, count))
+    screen.out.print(show.table(show.statistics(made, context)))
 
 
-def trees(renderer: Any, row: Any) -> list[Any]:
+def trees(renderer: "Renderer", row: Any) -> "list[Tree]":
     """The row as the trees that training would be given."""
     from tutelage.data.tree import Tree
 

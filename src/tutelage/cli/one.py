@@ -1,13 +1,12 @@
 """`tutelage sft | reward | dpo | ppo MODEL DATA`: one stage on your files, as a recipe of one stage, which is written beside the result."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from tutelage.cli.run import perform
-from tutelage.core.settings import read_yaml
+from tutelage.core.settings import Plain, read_yaml, write_yaml
 from tutelage.recipes import recipe as recipes
 
 ModelArgument = Annotated[str, typer.Argument(help="A folder in transformers' format, or a hub id.")]
@@ -60,12 +59,12 @@ def single(
     method: str, model: str, inputs: dict[str, str | None], fields: dict[str, str], settings: list[str] | None, out: Path | None
 ) -> None:
     """Write the recipe of one stage, check it as any other, run it."""
-    tree: dict[str, Any] = {
+    tree: Plain = {
         "schema": 1,
         "model": model,
-        "inputs": inputs,
+        "inputs": {**inputs},
         "stages": {method: {"method": method, "init": "model", **fields}},
     }
-    page = read_yaml(yaml.safe_dump(tree, sort_keys=False), f"tutelage {method}")
+    page = read_yaml(write_yaml(tree), f"tutelage {method}")
     checked = recipes.check(page, method, [f"stages.{method}.{text}" for text in settings or []])
     perform(checked, out or Path("runs") / method)

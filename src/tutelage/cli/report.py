@@ -9,6 +9,7 @@ import typer
 
 from tutelage.cli import screen
 from tutelage.core.errors import UserError
+from tutelage.evals import table
 
 
 def command(
@@ -25,8 +26,7 @@ def command(
     if as_json:
         print(json.dumps(plain, indent=1, ensure_ascii=False))
         return
-    screen.say(f"{plain['sentence']}\n")
-    screen.out.print(screen.results(plain))
+    table.show(plain, screen.out)
     screen.say(f"\nReport: {page}")
     if show:
         webbrowser.open(page.resolve().as_uri())

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tutelage.cli import screen
+from tutelage.evals import table
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
 from tutelage.recipes import rows, runner
@@ -44,17 +45,20 @@ def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: b
 
 
 def close(outcome: runner.Outcome) -> None:
-    """One sentence, the results, where the report is, three commands worth trying."""
+    """What was made, one sentence, the results, where the report is, three commands worth trying."""
     if not outcome.ran:
         screen.say(f"Nothing to do: all {len(outcome.artifacts)} stages in {outcome.path} are whole.")
+    fresh = [stage for stage, why in outcome.ran.items() if why == runner.NEW]
+    if fresh:
+        screen.say(f"made: {', '.join(fresh)}")
     for stage, why in outcome.ran.items():
         if why != runner.NEW:
             screen.say(f"{stage}: {why}")
     found = screen.report_of(outcome.path)
     if found:
         folder, plain = found
-        screen.say(f"\n{plain['sentence']}\n")
-        screen.out.print(screen.results(plain))
+        screen.say("")
+        table.show(plain, screen.out)
         screen.say(f"\nReport: {folder / 'report.html'}")
     screen.say("\nWorth trying next:")
     last = next((a.stage for a in reversed(list(outcome.artifacts.values())) if (a.path / "model").is_dir()), None)

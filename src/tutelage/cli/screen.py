@@ -1,4 +1,4 @@
-"""What commands share on the screen: consoles, the display of progress, the table of results."""
+"""What commands share on the screen: consoles, the display of progress, what a run holds."""
 
 import json
 import sys
@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
@@ -55,19 +54,3 @@ def stage_of(path: Path, stage: str) -> Artifact:
     if stage not in made:
         raise UserError(f"{path}: no finished stage '{stage}'{closest(stage, made)}; finished are {', '.join(made) or 'none'}")
     return made[stage]
-
-
-def results(plain: dict[str, Any]) -> Table:
-    """A row for each eval, a column for each stage: mean and its 95 % interval."""
-    stages = list(dict.fromkeys(stage for row in plain["evals"].values() for stage in row))
-    table = Table("", *stages, title="mean [95 % interval]", title_justify="left", box=None, header_style="bold")
-    for name, row in plain["evals"].items():
-        table.add_row(name, *(cell(row[stage]) if stage in row else "" for stage in stages))
-    return table
-
-
-def cell(figures: dict[str, Any]) -> str:
-    """`0.61 [0.58, 0.64]`."""
-    if figures["low"] is None or figures["high"] is None:
-        return f"{figures['mean']:.3g}"
-    return escape(f"{figures['mean']:.3g} [{figures['low']:.3g}, {figures['high']:.3g}]")

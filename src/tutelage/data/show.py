@@ -45,21 +45,23 @@ def statistics(trees: Iterable[Tree], context: int | None = None) -> Statistics:
     return Statistics(rows, tokens, trained, longest, over, context)
 
 
-def tokens(tree: Tree, renderer: Renderer, response: int) -> Text:
-    """The prompt and one response as text, special tokens written out, trained tokens in TRAINED, all else in READ."""
+def tokens(tree: Tree, renderer: Renderer, response: int | None) -> Text:
+    """The prompt and one response (None: the prompt alone) as text, special tokens written out, trained tokens in TRAINED, all else in READ."""
     text = Text()
-    pieces = [*zip(tree.prompt, tree.prompt_writers), *zip(tree.responses[response], tree.writers[response])]
+    pieces = list(zip(tree.prompt, tree.prompt_writers))
+    if response is not None:
+        pieces += zip(tree.responses[response], tree.writers[response])
     for trained, run in groupby(pieces, key=lambda piece: piece[1] == POLICY):
         text.append(renderer.spell([token for token, _ in run]), TRAINED if trained else READ)
     return text
 
 
 def rows(trees: Sequence[Tree], renderer: Renderer, n: int = 3) -> Group:
-    """The first n trees, each response of a tree after the whole prompt."""
+    """The first n trees, each response of a tree after the whole prompt; a prompt without responses by itself."""
     panels = [
         Panel(tokens(tree, renderer, k), title=_title(tree, row, k), title_align="left")
         for row, tree in enumerate(trees[:n], start=1)
-        for k in range(len(tree.responses))
+        for k in (range(len(tree.responses)) or (None,))
     ]
     return Group(Text.assemble(("trained", TRAINED), " ", ("only read", READ)), *panels)
 
@@ -78,7 +80,9 @@ def table(figures: Statistics) -> Table:
     return grid
 
 
-def _title(tree: Tree, row: int, k: int) -> str:
+def _title(tree: Tree, row: int, k: int | None) -> str:
+    if k is None:
+        return f"row {row}: {len(tree.prompt)} tokens"
     several = f", response {k + 1} of {len(tree.responses)}" if len(tree.responses) > 1 else ""
     cut = "" if tree.finished[k] else ", cut"
     return f"row {row}{several}: {len(tree.prompt)} + {len(tree.responses[k])} tokens{cut}"

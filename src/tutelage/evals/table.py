@@ -54,6 +54,7 @@ def table(report: Plain, stages: Sequence[str], intervals: bool) -> Table:
 
 
 def difference(report: Plain, measure: Measure, main: str, parent: str) -> list[Text]:
+    """`main` - `parent` as two cells: the difference with its verdict, and its interval; empty where they weren't compared."""
     plain = next((c for c in report["comparisons"] if (c["eval"], c["a"], c["b"]) == (measure.name, main, parent)), None)
     if plain is None:
         return [Text(""), Text("")]
