@@ -154,7 +154,7 @@ def test_chat_and_data_show_with_a_real_model(small_model, tmp_path):
         tmp_path,
     )
     assert first.code == 0 and first.out == again.out and first.out != other.out and first.out.strip()
-    assert seen.code == 0 and "dog<|end|>" in seen.out and "trained only read" in seen.out and "2 (25.0%)" in seen.out
+    assert seen.code == 0 and "dog" in seen.out and "<|end|>" in seen.out and "trained only read" in seen.out and "2 (25.0%)" in seen.out
 
 
 def test_prove_dpo(tmp_path):

@@ -46,7 +46,8 @@ def statistics(trees: Iterable[Tree], context: int | None = None) -> Statistics:
 
 
 def tokens(tree: Tree, renderer: Renderer, response: int | None) -> Text:
-    """The prompt and one response (None: the prompt alone) as text, special tokens written out, trained tokens in TRAINED, all else in READ."""
+    """The prompt and one response (None: the prompt alone) as text, special tokens written out; trained tokens in TRAINED, others in
+    READ."""
     text = Text()
     pieces = list(zip(tree.prompt, tree.prompt_writers))
     if response is not None:
