@@ -48,6 +48,13 @@ def test_a_second_run_does_nothing_and_a_changed_setting_says_why(folder):
     assert "Nothing to do" in unchanged.out, "a plan changes nothing"
 
 
+def test_what_takes_long_shows_its_plan_before_it_begins(folder, tmp_path):
+    assert "together" not in (folder / "notes.txt").read_text()
+    page(tmp_path, folder_model(tmp_path).replace(f'last:  {{method: "{HERE}:Chain"', f'last:  {{method: "{HERE}:Long"'))
+    said = command("run", "small.yaml", "--out", "out", folder=tmp_path).err
+    assert "1,000,000,000,000,000" in said and said.index("together") < said.index("last begins")
+
+
 def test_lineage(folder):
     tree, plain = commands([["lineage", "out", "judge"], ["lineage", "out", "judge", "--json"]], folder)
     assert "ann-01  2" in tree.out and "input text" in tree.out

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tests.recipes.pages import folder_model, page
 from tutelage.core.run import Run
 from tutelage.recipes.plan import Forecast, Network, fitting, forecast, memory_of
@@ -46,3 +48,30 @@ def test_a_whole_stage_costs_nothing_and_a_known_method_goes_at_its_own_pace(tmp
     rows = {r.step.name: r for r in forecast(load(path, ["stages.last.steps=9"]), tmp_path / "run")}
     assert rows["ppo"] == Forecast(rows["ppo"].step, "", None, 0.0, None) and rows["last"].why == "steps 5 -> 9"
     assert Run.view(tmp_path / "run").current(), "a forecast changes nothing"
+
+
+@pytest.mark.parametrize("size", ["nano", "tiny"])
+def test_every_stage_of_the_built_in_recipe_is_sized(size):
+    rows = forecast(load("instructgpt", [f"model.new={size}"]), Path("/nowhere/at/all"))
+    assert len(rows) == 8
+    for row in rows:
+        assert row.tokens and row.seconds and row.memory, row.step.name
+
+
+def test_what_costs_more_is_said_to():
+    def tokens(*overrides):
+        rows = forecast(load("instructgpt", ["model.new=nano", *overrides]), Path("/nowhere/at/all"))
+        return {row.step.name: row.tokens for row in rows}
+
+    usual = tokens()
+    assert usual["base"] == 100_000 and usual["ppo"] > usual["ppo_no_ptx"]
+    more = tokens("stages.preferences.overlap=2", "stages.sft.epochs=3", "stages.ppo.updates=12", "stages.evaluate.models=[sft,ppo]")
+    assert more["preferences"] == usual["preferences"], "an answer is sampled once, whoever judges it"
+    assert more["reward_model"] == 2 * usual["reward_model"] and more["dpo"] == 2 * usual["dpo"]
+    assert more["sft"] == 3 * usual["sft"] and more["ppo"] == 2 * usual["ppo"] and more["evaluate"] == usual["evaluate"] / 3
+
+
+def test_files_are_sized_by_their_bytes(tmp_path):
+    (tmp_path / "shown.jsonl").write_text('{"prompt": "Hi?", "completion": "Good day."}\n' * 100)
+    small = load("instructgpt", ["model.new=nano", f"inputs.demonstrations={tmp_path}/shown.jsonl", "stages.sft.epochs=2"])
+    assert row(small, "sft").tokens == 2 * (tmp_path / "shown.jsonl").stat().st_size // 4

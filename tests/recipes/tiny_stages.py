@@ -58,6 +58,14 @@ class Chain:
 
 
 @dataclass(frozen=True)
+class Long(Chain):
+    """Says that it is long, and isn't."""
+
+    def expected_tokens(self, context: Context) -> int:
+        return 10**15
+
+
+@dataclass(frozen=True)
 class Label:
     """Two annotators' annotations."""
 

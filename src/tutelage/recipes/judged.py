@@ -13,6 +13,8 @@ from tutelage.feedback.filters import Filter
 from tutelage.feedback.signals import Preference
 from tutelage.feedback.store import Store
 from tutelage.recipes import material
+from tutelage.recipes.budget import file_tokens
+from tutelage.recipes.stage import Context, Judging
 from tutelage.recipes.work import Work
 
 Preferences = str | Filter
@@ -20,7 +22,17 @@ Preferences = str | Filter
 
 
 def filter_of(preferences: Preferences) -> Filter:
+    """What is read of what."""
     return preferences if isinstance(preferences, Filter) else Filter(preferences)
+
+
+def expected_tokens(context: Context, preferences: Preferences, epochs: int) -> int | None:
+    """About how many tokens are learnt from; None where a stage doesn't tell."""
+    name = filter_of(preferences).from_
+    if name in context.inputs:
+        return epochs * file_tokens(context.inputs[name])
+    judge = context.stages.get(name)
+    return epochs * judge.judged_tokens(context) if isinstance(judge, Judging) else None
 
 
 def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:

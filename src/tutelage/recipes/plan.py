@@ -1,6 +1,7 @@
 """What a run would cost, roughly and before: tokens, seconds, memory.
 
-    training   6 N operations per token (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), sampling and judging 2 N
+    training   6 N operations per token (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), reading 2 N; sampling, a word at a time,
+               is as slow as training. Each role that reads or trains counts.
     memory     4 bytes per weight of each role, 12 more per trained weight (gradient and Adam's two moments), activations
 
 The machine's speed is measured by multiplying matrices for a fifth of a second. Where a stage of the same method was made in this run
@@ -20,9 +21,10 @@ from tutelage.core.errors import UserError
 from tutelage.core.progress import clock
 from tutelage.core.run import MANIFEST, Run
 from tutelage.recipes.decisions import Decisions, available_bytes, decide
-from tutelage.recipes.recipe import Recipe, Step
+from tutelage.recipes.recipe import Recipe, Step, context_of
 from tutelage.recipes.runner import plan
 from tutelage.recipes.sources import Model
+from tutelage.recipes.stage import Foreseen
 
 SHARE = {"float32": 0.3, "bfloat16": 0.1}
 """Of the speed of large matrices, what training of small models reaches."""
@@ -68,35 +70,41 @@ def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
     rows: list[Forecast] = []
     known = {a.method: a.cost["tokens_per_s"] for a in opened.artifacts()} if opened else {}
     for item in items:
-        tokens = tokens_of(item.step)
+        tokens = tokens_of(recipe, item.step)
         rate = known.get(item.step.method) or 0.0
         if not rate and network and tokens and item.made is None:
             speed = speed or training_speed(decide())
-            trains = item.step.stage.produces in ("model", "reward")
-            rate = speed / ((6 if trains else 2) * network.parameters)
+            rate = speed / (operations(item.step) * network.parameters)
         seconds = tokens / rate if tokens and rate else None
         memory = memory_of(item.step, network) if network and item.made is None else None
         rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory))
     return rows
 
 
-def tokens_of(step: Step) -> int | None:
-    """Tokens through the network, where the stage can say: by `expected_tokens()`, or by a setting `tokens` (and `epochs`)."""
-    say = getattr(step.stage, "expected_tokens", None)
-    tokens, epochs = step.settings.get("tokens"), step.settings.get("epochs", 1)
-    if say is None and isinstance(tokens, int) and isinstance(epochs, int):
-        return tokens * epochs
-    return int(say()) if say else None
+def tokens_of(recipe: Recipe, step: Step) -> int | None:
+    """Tokens through the network, where the stage can say."""
+    stage = step.stage
+    return stage.expected_tokens(context_of(recipe, step, lambda field: field)) if isinstance(stage, Foreseen) else None
+
+
+def operations(step: Step) -> int:
+    """Per parameter and token that is counted."""
+    if step.method == "ppo":  # sampled, read by four roles, trained in two
+        return 6 + 4 * 2 + 2 * 6
+    if step.objective is not None:  # trained, and read by the reference
+        return 6 + 2
+    return 4 if step.stage.produces == "report" else 6
 
 
 def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None) -> float:
     """Peak bytes of a stage."""
     trains = step.stage.produces in ("model", "reward")
-    roles = {"ppo": 3, "pretrain": 1, "sft": 1, "reward": 1, "label": 1, "evaluate": 2}.get(step.method, 2)
+    roles = {"ppo": 4, "pretrain": 1, "sft": 1, "reward": 1, "label": 1, "evaluate": 2}.get(step.method, 2)
+    trained = (2 if step.method == "ppo" else 1) * trains
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
     rows = micro or micro_tokens(step)
     weights = 4.0 * network.parameters * roles
-    training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trains
+    training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trained
     activations = 4.0 * rows * network.layers * (20 * network.width + 4 * network.ffn) * (1.0 if trains else 0.1)
     return RUNTIME + weights + training + activations
 

@@ -6,7 +6,7 @@ checks itself. Every fault is a UserError with file, line and path.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
@@ -213,10 +213,13 @@ def check_kinds(recipe: Recipe, inputs: Mapping[str, str | None], place: Any) ->
                     f"{where}: '{parent}' is {words(kind)}, but {field} takes {' or '.join(words(k) for k in takes if k != 'nothing')}"
                 )
             check_task(step_, field, stages.get(parent), where)
-        context = Context(
-            step_.name, stages, recipe.inputs, recipe.model, step_.objective, lambda f, name=step_.name: place(f"stages.{name}.{f}")
-        )
-        step_.stage.check(context)
+        step_.stage.check(context_of(recipe, step_, lambda f, name=step_.name: place(f"stages.{name}.{f}")))
+
+
+def context_of(recipe: Recipe, step_: Step, place: Callable[[str], str]) -> Context:
+    """What a stage of `recipe` may look at before anything runs."""
+    stages = {name: other.stage for name, other in recipe.steps.items()}
+    return Context(step_.name, stages, recipe.inputs, recipe.model, step_.objective, place)
 
 
 def check_task(step_: Step, field: str, parent: Stage | None, where: str) -> None:

@@ -87,3 +87,21 @@ class Stage(Protocol):
     def run(self, work: Work) -> dict[str, Any]:
         """Do it, or what is left of it, inside `work.dir`; give the figures that belong into the manifest (plain values)."""
         ...
+
+
+@runtime_checkable
+class Foreseen(Protocol):
+    """What a stage may have besides, so that `tutelage plan` can tell its cost."""
+
+    def expected_tokens(self, context: Context) -> int | None:
+        """About how many tokens its ticks will count; None where nothing is known. Looks at settings and sizes of files only."""
+        ...
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """What a stage that produces annotations may have besides, so that those that learn from them can tell theirs."""
+
+    def judged_tokens(self, context: Context) -> int:
+        """About how many tokens all annotations have, each with its prompt."""
+        ...

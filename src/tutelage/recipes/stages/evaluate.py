@@ -18,7 +18,7 @@ from tutelage.evals.probe import curves
 from tutelage.evals.subject import Artifact as Subject
 from tutelage.evals.suite import Measured
 from tutelage.models.sampling import Sampling
-from tutelage.recipes.budget import budget
+from tutelage.recipes.budget import HELD_OUT, answer_tokens, budget
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.subjects import Subjects, measured_on
@@ -69,6 +69,11 @@ class Evaluate:
                 read_claim(text)
             except UserError as error:
                 raise context.fault(f"claims.{n}", str(error)) from None
+
+    def expected_tokens(self, context: Context) -> int:
+        count = self.count or budget(context.model).answered_prompts
+        # Twice: answers to held-out questions, several answers to some prompts, the best of four of a parent, pairs.
+        return len(self.models) * (2 * count * answer_tokens(self.sampling.max_tokens) + HELD_OUT)
 
     def run(self, work: Work) -> dict[str, Any]:
         given = {name: source for name in GIVEN if isinstance(source := work.sources.get(name), Input)}

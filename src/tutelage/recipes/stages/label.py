@@ -20,7 +20,8 @@ from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
-from tutelage.recipes.budget import budget
+from tutelage.recipes.budget import PROMPT, answer_tokens, budget
+from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import TooLong, begin, fitting, precision, renderer
 from tutelage.recipes.work import Work
@@ -70,11 +71,20 @@ class Label:
         if self.overlap > len(annotators.annotators()):
             raise context.fault("overlap", f"there are {len(annotators.annotators())} annotators, not {self.overlap}")
 
+    def expected_tokens(self, context: Context) -> int:
+        return self._prompts(context.model) * self.responses * answer_tokens(self.sampling.max_tokens)
+
+    def judged_tokens(self, context: Context) -> int:
+        return self.overlap * (self._prompts(context.model) * PROMPT + self.expected_tokens(context))
+
+    def _prompts(self, model: Model) -> int:
+        return self.count or budget(model).judged_prompts
+
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work, "policy")
         render = renderer(model, words)
         sampler = Sampler(model, render.end, dtype=torch.bfloat16 if precision(work) == "bf16" else None)
-        given = material.prompts(work.input("prompts"), self.split, work.seed)[: self.count or budget(work.model).judged_prompts]
+        given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
         store, done = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl")
         chunks = [asked[start : start + self.chunk] for start in range(0, len(asked), self.chunk)]

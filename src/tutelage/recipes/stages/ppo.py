@@ -33,7 +33,7 @@ from tutelage.objectives.mixture import ppo_ptx
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
-from tutelage.recipes.budget import budget
+from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, precision, renderer
@@ -119,6 +119,11 @@ class Ppo:
             raise context.fault(
                 "rollouts.minibatches", f"{self.rollouts.minibatches} is more than the {self.rollouts.prompts} prompts of a round"
             )
+
+    def expected_tokens(self, context: Context) -> int:
+        phase, answers = self.rollouts, self.rollouts.samples * answer_tokens(self.max_tokens)
+        update = phase.epochs * phase.prompts * (PROMPT + answers) + phase.steps * (self.ptx.tokens if self.ptx else 0)
+        return (self.updates or budget(context.model).updates) * update
 
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)

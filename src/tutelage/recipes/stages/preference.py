@@ -16,7 +16,7 @@ from tutelage.engine.rates import Rates
 from tutelage.engine.train import Fixed, train
 from tutelage.models.adapters import Lora
 from tutelage.models.policy import SCALARS, Policy
-from tutelage.recipes.judged import Preferences, consumed, filter_of, preference_trees
+from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, preference_trees
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, new_head, precision, renderer
 from tutelage.recipes.work import Work
@@ -53,6 +53,9 @@ class Preference:
         others = {need.partition("@")[2] for need in context.objective.needs} - {"", "reference"}
         if others:
             raise context.fault("method", f"it reads a role {sorted(others)[0]!r}, but this stage has only the policy and its reference")
+
+    def expected_tokens(self, context: Context) -> int | None:
+        return expected_tokens(context, self.preferences, self.epochs)
 
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences)

@@ -53,6 +53,9 @@ class Pretrain:
         if self.init == "model" and context.model.new is None and context.model.path is None:
             raise context.fault("init", f"the hub model {context.model.hub} can't be downloaded by this release; give a folder")
 
+    def expected_tokens(self, context: Context) -> int:
+        return self.tokens or budget(context.model).text_tokens
+
     def run(self, work: Work) -> dict[str, Any]:
         tokens = self.tokens or budget(work.model).text_tokens
         texts = material.documents(work.input("data"), tokens)

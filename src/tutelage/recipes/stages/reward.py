@@ -22,7 +22,7 @@ from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.objectives.reward import Reward as Objective
 from tutelage.recipes import material
-from tutelage.recipes.judged import Preferences, consumed, filter_of, preference_trees
+from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, preference_trees
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, precision, renderer
 from tutelage.recipes.work import Work
@@ -63,6 +63,9 @@ class Reward:
 
     def check(self, context: Context) -> None:
         """Nothing that types and ranges can't say."""
+
+    def expected_tokens(self, context: Context) -> int | None:
+        return expected_tokens(context, self.preferences, self.epochs)
 
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences)

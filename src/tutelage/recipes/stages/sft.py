@@ -14,7 +14,7 @@ from tutelage.models.adapters import Lora
 from tutelage.models.policy import Policy
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
-from tutelage.recipes.budget import budget
+from tutelage.recipes.budget import budget, file_tokens
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, precision, renderer
 from tutelage.recipes.work import Work
@@ -52,6 +52,11 @@ class Sft:
 
     def check(self, context: Context) -> None:
         """Nothing that types and ranges can't say."""
+
+    def expected_tokens(self, context: Context) -> int:
+        source = context.inputs[self.data]
+        written = self.tokens or budget(context.model).demonstration_tokens
+        return self.epochs * (file_tokens(source) if source.synthetic is None else written)
 
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)
