@@ -1,6 +1,5 @@
 """`tutelage prove`: every invariant on any objective, ours or an outsider's."""
 
-import inspect
 from typing import Annotated, Any
 
 import typer
@@ -20,15 +19,14 @@ def command(
 ) -> None:
     """Measure the invariants of objectives, with and without LoRA; exit code 1 when one fails."""
     found = {name: methods.objective(name, "prove") for name in names or methods.objectives()}
-    from tutelage.engine.invariants import checks
     from tutelage.engine.invariants.bench import Bench
+    from tutelage.engine.invariants.prove import prove
 
-    every = [f for f in vars(checks).values() if inspect.isfunction(f) and f.__annotations__.get("return") in (checks.Outcome, "Outcome")]
     benches = [Bench(shape=s, lora=lora) for s in shape or ("llama", "gpt2") for lora in (False, True)]
     table = Table("objective", "invariant", "network", "error", "bound", "", box=None, header_style="bold")
     held = True
     for name, cls in found.items():
-        for outcome in (check(cls(), bench) for check in every for bench in benches):
+        for outcome in prove(cls(), benches):
             held = held and outcome.holds
             table.add_row(name, *row(outcome))
     screen.out.print(table)

@@ -34,8 +34,12 @@ class Bucket:
     query_BQ: Tensor
     key_BK: Tensor
     seen_BQK: Tensor
-    gap_BQK: Tensor
-    """position(query) - position(key): what a sliding window looks at."""
+
+    def within(self, window: int | None, position_T: Tensor) -> Tensor:
+        """[B, Q, K] which keys a query sees when no key may lie `window` or more positions back."""
+        if window is None:
+            return self.seen_BQK
+        return self.seen_BQK & (position_T[self.query_BQ][..., None] - position_T[self.key_BK][:, None] < window)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def plan(batch: PackedBatch, dense: bool = False) -> Plan:
     laid = 0
     for members in _grouped(order, spans, starts):
         lengths = [starts[s + 1] - starts[s] for s in members]
-        bucket = _bucket([spans[s] for s in members], lengths, batch.position_T)
+        bucket = _bucket([spans[s] for s in members], lengths)
         for row, (s, length) in enumerate(zip(members, lengths, strict=True)):
             place_T[starts[s] : starts[s + 1]] = torch.arange(length) + laid + row * bucket.query_BQ.shape[1]
         laid += bucket.query_BQ.numel()
@@ -92,7 +96,7 @@ def _grouped(order: Sequence[int], spans: Sequence[list[int]], starts: Sequence[
     return groups
 
 
-def _bucket(paths: Sequence[list[int]], lengths: Sequence[int], position_T: Tensor) -> Bucket:
+def _bucket(paths: Sequence[list[int]], lengths: Sequence[int]) -> Bucket:
     B, Q, K = len(paths), max(lengths), max(map(len, paths))
     query_BQ = torch.zeros(B, Q, dtype=torch.long)
     key_BK = torch.zeros(B, K, dtype=torch.long)
@@ -101,9 +105,7 @@ def _bucket(paths: Sequence[list[int]], lengths: Sequence[int], position_T: Tens
         key_BK[row, : len(path)] = torch.tensor(path)
         query_BQ[row, :length] = torch.tensor(path[-length:])
         last_BQ[row, :length] = torch.arange(len(path) - length, len(path))
-    seen_BQK = torch.arange(K) <= last_BQ[..., None]
-    gap_BQK = position_T[query_BQ][..., None] - position_T[key_BK][:, None]
-    return Bucket(query_BQ, key_BK, seen_BQK, gap_BQK)
+    return Bucket(query_BQ, key_BK, torch.arange(K) <= last_BQ[..., None])
 
 
 def _ancestors(spans: Sequence[list[int]], starts: Sequence[int]) -> Tensor:
@@ -149,8 +151,7 @@ def blocks_attention(
         q_BHQd = q_THd[bucket.query_BQ].transpose(1, 2)
         k_BHKd, v_BHKd = (x[bucket.key_BK].transpose(1, 2).repeat_interleave(group, 1) for x in (k_THd, v_THd))
         score = torch.matmul(q_BHQd, k_BHKd.transpose(2, 3)) * scale
-        seen = bucket.seen_BQK if sliding_window is None else bucket.seen_BQK & (bucket.gap_BQK < sliding_window)
-        weight = _softmax(score, seen[:, None])
+        weight = _softmax(score, bucket.within(sliding_window, tree.position_T)[:, None])
         out.append(torch.matmul(weight.to(v_BHKd.dtype), v_BHKd).transpose(1, 2).flatten(0, 1))
     return torch.cat(out)[tree.place_T][None], None
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from tutelage.core.errors import UserError
 from tutelage.data.batch import PackedBatch
 from tutelage.models.attention import BLOCKS, DENSE, plan
 from tutelage.models.heads import read_words
@@ -39,7 +40,7 @@ class Policy:
         self.precision = precision
         self.attention = attention
         for role in self.roles.values():
-            causal(role.network).set_attn_implementation(attention)
+            _attend(role, attention)
             role.network.eval()  # no dropout: two readings of a token must agree
         trained = {id(p) for role in self.roles.values() if role.trains for p in role.parameters()}
         for p in (p for role in self.roles.values() for p in _all_parameters(role)):
@@ -111,6 +112,13 @@ class Policy:
     def _autocast(self) -> torch.autocast:
         device = next(self.roles["policy"].network.parameters()).device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def _attend(role: Role, attention: str) -> None:
+    inner = causal(role.network)
+    inner.set_attn_implementation(attention)
+    if inner.config._attn_implementation != attention:  # transformers warns and goes on where a family has its own attention
+        raise UserError(f"{type(inner).__name__} doesn't go through transformers' AttentionInterface, so it can't read prompt trees")
 
 
 def _named(want: str, role: str, against: str) -> str:

@@ -67,9 +67,9 @@ LEARNT = 40_000
 
 
 def prompts(source: Input, side: str, seed: int) -> list[Prompt]:
-    """The prompts of one split: label, rl or eval."""
+    """The prompts of one split: label, rl or eval; or all of them."""
     given = items.prompts(None, source.seed) if source.synthetic else unique(_given(source, readers.prompts(source.path)))
-    found = [prompt for prompt in given if split_of(first_turn(prompt), seed, PROMPTS) == side]
+    found = [prompt for prompt in given if side in ("all", split_of(first_turn(prompt), seed, PROMPTS))]
     if not found:
         raise UserError(f"inputs.{source.name}: of {len(given)} prompts in {source.given} none falls into the split '{side}'; give more")
     return found

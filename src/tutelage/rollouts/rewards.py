@@ -7,8 +7,10 @@ The reward is placed on the last token that the policy wrote: the end token of a
 
 import importlib
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, cast
 
 from tutelage.core.errors import UserError
@@ -78,10 +80,12 @@ class RuleReward:
 
 
 def load_rule(path: str) -> Rule:
-    """The function at `package.module:function`. UserError where there is none."""
+    """The function at `package.module:function`, in the current folder or among installed packages. UserError where there is none."""
     module, _, name = path.partition(":")
     if not module or not name:
         raise UserError(f"reward {path!r}: a rule is named by import path, as package.module:function.")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as missing:

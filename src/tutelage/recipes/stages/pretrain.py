@@ -39,11 +39,11 @@ class Pretrain:
     """`model`: the recipe's own, which is made here when it is `{new: SIZE}`; or a stage to go on from."""
     tokens: Annotated[int, Ge(1000)] | None = None
     """Tokens learnt from; a file that is shorter is read several times. null: by the model's size (nano 100k, tiny 1.6M, small 6M)."""
-    step_tokens: Annotated[int, Ge(256)] = 4096
+    step_tokens: Annotated[int, Ge(256)] = 2048
     """Tokens per optimiser step; 2k-4M."""
     vocabulary: Annotated[int, Ge(300)] = 1024
     """Rows of a new model's vocabulary. The built-in world has a word per row, other text a byte-level BPE trained on it."""
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=3e-3, weight_decay=0.1))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-3, optimizer="muon", weight_decay=0.05))
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
