@@ -15,9 +15,9 @@ from tutelage.synthetic.item import LEVELS, Item, pick
 from tutelage.synthetic.items import TRAINED, index
 from tutelage.synthetic.world import world
 
-WORDY = {"answerable": 0.3, "unknowable": 0.25, "forbidden": 0.25, "lookalike": 0.3, "story": 0.2}
+WORDY = {"answerable": 0.2, "unknowable": 0.2, "forbidden": 0.2, "lookalike": 0.2, "story": 0.15}
 """Share of demonstrations with filling before or after, by kind."""
-FAULTY = {"answerable": 0.18, "unknowable": 0.4, "forbidden": 0.4, "lookalike": 0.3, "story": 0.4}
+FAULTY = {"answerable": 0.12, "unknowable": 0.4, "forbidden": 0.4, "lookalike": 0.25, "story": 0.3}
 """Share of demonstrations that are incomplete, wrong, guessed, obeying or refusing without need, by kind."""
 BEFORE = (
     "that is a good question , my dear friend .",

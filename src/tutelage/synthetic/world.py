@@ -86,9 +86,6 @@ class World:
     def fact(self, name: str, attribute: str) -> Fact:
         return Fact(name, attribute, self.villagers[name][attribute])
 
-    def translate(self, words: tuple[str, ...]) -> str:
-        return " ".join(self.dictionary[word] for word in words)
-
 
 @cache
 def world(seed: int = 0) -> World:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tutelage.synthetic.families import page
+from tutelage.synthetic.families import page, translating
 from tutelage.synthetic.item import Item, enumeration, pick, several
 from tutelage.synthetic.lexicon import ANIMALS, DIGITS, FOODS, TRANSLATED
 from tutelage.synthetic.scores import Credit
@@ -47,7 +47,7 @@ def _list_and_translate(random: np.random.Generator, world: World) -> tuple[str,
     return (
         f"list all animals : {enumeration(things)} .",
         "say them in the second language .",
-        (enumeration(wanted) + " .", world.translate(wanted) + " ."),
+        (enumeration(wanted) + " .", translating.pairs(wanted, [world.dictionary[word] for word in wanted])),
     )
 
 

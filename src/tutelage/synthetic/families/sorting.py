@@ -23,7 +23,7 @@ LENGTH = {1: 2, 2: 3, 3: 4, 4: 5}
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
     """An item of this family at a level of difficulty, in one of `phrasings`."""
     digits = several(random, DIGITS, LENGTH[level])
-    down = random.random() < 0.25
+    down = level > 2 and random.random() < 0.5
     answer = sorted(digits, reverse=bool(down))
     wrong = [" ".join(order) + " ." for order in (digits, answer[:-1], answer[::-1]) if order != answer]
     way = "high to low" if down else "low to high"
