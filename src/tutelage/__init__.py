@@ -7,6 +7,7 @@
 The same words as on the command line; nothing heavy is imported before it is needed.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from tutelage.core.progress import Progress
     from tutelage.recipes.plan import Forecast
     from tutelage.recipes.runner import Outcome
+
+# oneDNN keeps a kernel for each shape of a matrix, 1,024 of them, about a megabyte each. Streams differ in length, so most are never
+# used again. Read when torch first multiplies; which kernel computes what is not changed by it.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 
 def run(recipe: str, out: Path | str = "", overrides: Iterable[str] = (), progress: "Progress | None" = None) -> "Outcome":
