@@ -272,3 +272,21 @@ def test_json_schema() -> None:
     assert schema["$defs"]["Filter"]["properties"]["from"]["type"] == "string"
     assert schema["properties"]["shape"] == {"enum": ["llama", "gpt2"], "default": "llama"}
     assert schema["properties"]["betas"]["prefixItems"] == [{"type": "number"}] * 2
+
+
+def test_nested_settings_given_in_part_keep_the_fields_own_default() -> None:
+    @dataclass(frozen=True)
+    class Inner:
+        rate: float = 1.0
+        schedule: str = "cosine"
+
+    @dataclass(frozen=True)
+    class Outer:
+        rates: Inner = Inner(2.0, "linear")  # noqa: RUF009
+        perhaps: Inner | None = None
+
+    globals().update(Inner=Inner, Outer=Outer)
+    assert build(Outer, {"rates": {"rate": 3.0}}, "x") == Outer(Inner(3.0, "linear"))
+    assert build(Outer, {"perhaps": {"rate": 3.0}}, "x") == Outer(Inner(2.0, "linear"), Inner(3.0))
+    with pytest.raises(UserError, match="did you mean 'rate'"):
+        build(Outer, {"rates": {"rat": 3.0}}, "x")

@@ -32,7 +32,7 @@ SCALARS: dict[Any, str] = {
 
 
 def build(cls: type[T], tree: object, where: str, lines: Lines | None = None, at: Place = ()) -> T:
-    """An instance of the dataclass `cls` from a plain tree.
+    """An instance of the dataclass `cls` from a plain tree. Nested settings given in part keep the rest of the field's own default.
 
     `where` is the file as errors name it, `lines` the line marks of the whole file, and `at` the place of `tree` within it:
     build(PPO, tree["stages"]["ppo"], "recipe.yaml", lines, ("stages", "ppo")). Raises UserError: line, path, what would be right.
@@ -125,11 +125,30 @@ def _dataclass(cls: type, value: Any, at: Place) -> Any:
     for name, field in fields.items():
         if name not in given and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise _Wrong(at, f"the setting '{name}' is missing ({named(hints(cls)[field.name])})")
-    made = {fields[name].name: convert(hints(cls)[fields[name].name], inner, (*at, name)) for name, inner in given.items()}
+    filled = {name: _filled(fields[name], inner) for name, inner in given.items()}
+    made = {fields[name].name: convert(hints(cls)[fields[name].name], inner, (*at, name)) for name, inner in filled.items()}
     try:
         return cls(**made)
     except (ValueError, UserError) as error:
         raise _Wrong(at, str(error)) from None
+
+
+def _filled(field: "dataclasses.Field[Any]", given: Any) -> Any:
+    """Nested settings that are given in part keep the rest of *this field's* default, not of their class's: a stage's own schedule
+    stays when only its learning rate is set."""
+    default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+    if not isinstance(given, dict) or not dataclasses.is_dataclass(default) or isinstance(default, type):
+        return given
+    return _over(to_plain(default), cast(dict[str, Any], given))
+
+
+def _over(default: Any, given: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        name: _over(default[name], inner)
+        for name, inner in given.items()
+        if isinstance(inner, dict) and isinstance(default.get(name), dict)
+    }
+    return {**default, **given, **both}
 
 
 def _sequence(hint: Any, value: Any, at: Place) -> Any:

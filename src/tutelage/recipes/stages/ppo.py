@@ -56,7 +56,7 @@ class Ptx:
     """Text: an input."""
     coef: Annotated[float, Gt(0.0)] = 0.5
     """Weight of the mean nats per text token against the mean policy loss per sampled token. (InstructGPT's 27.8 is on another scale.)"""
-    tokens: Annotated[int, Ge(64)] = 2048
+    tokens: Annotated[int, Ge(64)] = 1024
     """Text tokens per optimiser step."""
 
 
@@ -80,11 +80,11 @@ class Ppo:
     """Rounds of sampling and learning; null: by the model's size (nano 6, tiny 48)."""
     kl_coef: Annotated[float, Ge(0.0)] = 0.03
     """Price of a nat of KL per token, in scaled units of reward; 0-0.2."""
-    rollouts: Phases = field(default_factory=Phases)
+    rollouts: Phases = field(default_factory=lambda: Phases(minibatches=4))
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""
     loss: PPO = field(default_factory=PPO)
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=2e-4, schedule="linear", warmup=0.05))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=3e-4, schedule="linear", warmup=0.02))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
     adapter: Lora | None = None
@@ -95,7 +95,7 @@ class Ppo:
     """Updates between looks at fixed prompts of the eval split; 0: never."""
     probe_prompts: Annotated[int, Ge(1)] | None = None
     """How many of them; null: by the model's size (nano 16, tiny 128)."""
-    machine: Machine = field(default_factory=lambda: Machine(checkpoint_every=8))
+    machine: Machine = field(default_factory=lambda: Machine(checkpoint_every=32))
 
     def parents(self) -> dict[str, str]:
         named = {"init": self.init, "prompts": self.prompts}

@@ -32,17 +32,17 @@ class Sft:
     """Demonstrations: an input."""
     init: str = "model"
     """The stage whose weights it begins with; `model` is the recipe's own."""
-    epochs: Annotated[int, Ge(1)] = 1
+    epochs: Annotated[int, Ge(1)] = 2
     """Times each demonstration is learnt from; 1-3, InstructGPT 16."""
     tokens: Annotated[int, Ge(100)] | None = None
     """Tokens of demonstrations that the built-in world writes; null: by the model's size (nano 40k, tiny 400k). A file is taken whole."""
-    step_tokens: Annotated[int, Ge(64)] = 2048
+    step_tokens: Annotated[int, Ge(64)] = 1024
     """Tokens per optimiser step, prompts included."""
     too_long: TooLong = "refuse"
     """What to do with a demonstration whose prompt fills the context: refuse it, or leave it out and say how many."""
     train_history: bool = False
     """Also train the assistant's earlier turns of a conversation."""
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=1e-3))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=1.5e-3))
     adapter: Lora | None = None
     """Train a LoRA adapter instead of all weights."""
     machine: Machine = field(default_factory=Machine)
