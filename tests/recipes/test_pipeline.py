@@ -111,7 +111,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 assert not any(name.startswith("tutelage") for name in sys.modules)
 policy, reward = sys.argv[1:3]
 tokenizer, model = AutoTokenizer.from_pretrained(policy), AutoModelForCausalLM.from_pretrained(policy)
-ids = tokenizer.apply_chat_template([{"role": "user", "content": "what pet does mira have ?"}], add_generation_prompt=True, return_dict=False)
+asked = [{"role": "user", "content": "what pet does mira have ?"}]
+ids = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
 scorer = AutoModelForSequenceClassification.from_pretrained(reward)
 out = model.generate(torch.tensor([ids]), max_new_tokens=8, do_sample=False)
 print(json.dumps({
