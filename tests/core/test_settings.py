@@ -282,7 +282,7 @@ def test_nested_settings_given_in_part_keep_the_fields_own_default() -> None:
 
     @dataclass(frozen=True)
     class Outer:
-        rates: Inner = Inner(2.0, "linear")  # noqa: RUF009
+        rates: Inner = Inner(2.0, "linear")
         perhaps: Inner | None = None
 
     globals().update(Inner=Inner, Outer=Outer)
