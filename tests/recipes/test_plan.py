@@ -63,8 +63,8 @@ def test_what_costs_more_is_said_to():
         rows = forecast(load("instructgpt", ["model.new=nano", *overrides]), Path("/nowhere/at/all"))
         return {row.step.name: row.tokens for row in rows}
 
-    usual = tokens()
-    assert usual["base"] == 100_000 and usual["ppo"] > usual["ppo_no_ptx"]
+    usual = tokens("stages.base.tokens=5000", "stages.sft.epochs=1", "stages.ppo.updates=6")
+    assert usual["base"] == 5000 and usual["ppo"] > usual["ppo_no_ptx"]
     more = tokens("stages.preferences.overlap=2", "stages.sft.epochs=3", "stages.ppo.updates=12", "stages.evaluate.models=[sft,ppo]")
     assert more["preferences"] == usual["preferences"], "an answer is sampled once, whoever judges it"
     assert more["reward_model"] == 2 * usual["reward_model"] and more["dpo"] == 2 * usual["dpo"]
