@@ -17,7 +17,7 @@ PHRASINGS = (
     "here is a list : {things} . count {word} .",
 )
 RESERVED = ("please tell me how many times {word} comes in {things} .", "{things} . what is the count of {word} ?")
-MOST = {1: 2, 2: 4, 3: 6, 4: 8}
+MOST = {1: 2, 2: 3, 3: 6, 4: 8}
 OTHERS = {1: 1, 2: 2, 3: 2, 4: 1}
 ONE_OFF = 0.3
 

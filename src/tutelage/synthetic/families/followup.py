@@ -23,10 +23,10 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
 
 
 def _other(random: np.random.Generator, level: int, phrasings: Sequence[str]) -> Item:
-    names = several(random, lexicon.STRANGERS, min(level + 1, 3))
+    names = several(random, lexicon.STRANGERS, 2 if level < 3 else 3)
     asked, *more = several(random, list(ATTRIBUTES), 2)
     facts = [Fact(name, asked, pick(random, ATTRIBUTES[asked])) for name in names]
-    facts += [Fact(name, a, pick(random, ATTRIBUTES[a])) for name in names for a in more if level > 1]
+    facts += [Fact(name, a, pick(random, ATTRIBUTES[a])) for name in names[: level - 1] for a in more if level < 3]
     first, second = several(random, facts[: len(names)], 2)
     question = pick(random, QUESTIONS[asked]).format(name=first.name)
     return Item(

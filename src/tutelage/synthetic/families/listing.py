@@ -17,8 +17,8 @@ PHRASINGS = (
     "find all {kind} in this line : {things} .",
 )
 RESERVED = ("please tell me the {kind} that you see here : {things} .", "{things} . show me only the {kind} .")
-WANTED = {1: 2, 2: 2, 3: 3, 4: 4}
-OTHERS = {1: 1, 2: 3, 3: 4, 4: 5}
+WANTED = {1: 1, 2: 2, 3: 3, 4: 4}
+OTHERS = {1: 1, 2: 2, 3: 2, 4: 4}
 KINDS = ("animals", "foods", "colors")
 
 
@@ -29,12 +29,13 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
     others = several(random, [word for name in rest for word in CLASSES[name]], OTHERS[level])
     things = several(random, [*wanted, *others], len(wanted) + len(others))
     answer = [word for word in things if word in wanted]
+    wrong = (answer[:1], things, [*answer, others[0]])
     return Item(
         family=NAME,
         kind="answerable",
         turns=(pick(random, phrasings).format(kind=kind, things=enumeration(things)),),
         right=(enumeration(answer) + " .",),
-        faulty=(answer[0] + " .", enumeration(things) + " .", enumeration([*answer, others[0]]) + " ."),
+        faulty=tuple(enumeration(words) + " ." for words in wrong if words != answer),
         truth={"words": tuple(answer)},
         level=level,
     )

@@ -1,6 +1,6 @@
 """Answer a question from a page of fresh facts: the page is about strangers, so the answer can only be read, never known.
 
-The dial is the number of facts; from level 2 on, other people on the page have the same attribute, so the right line must be found.
+The dial is the number of facts; with more of them, others on the page have the same attribute, so the right line must be found.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ PHRASINGS = (
     "here is a page . {page} now answer : {question}",
 )
 RESERVED = ("please look at this . {page} tell me , {question}", "friend , {question} you can see it here : {page}")
-PEOPLE = {1: 2, 2: 2, 3: 3, 4: 3}
-FACTS = {1: 2, 2: 4, 3: 6, 4: 8}
+PEOPLE = {1: 2, 2: 2, 3: 2, 4: 3}
+FACTS = {1: 2, 2: 3, 3: 5, 4: 7}
 
 
 def facts(random: np.random.Generator, people: int, count: int) -> list[Fact]:
