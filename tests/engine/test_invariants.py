@@ -119,7 +119,7 @@ class _CountsNothing:
         return list(items)
 
     def sum_counts(self, own):
-        return {name: 1.0 for name in own}
+        return dict.fromkeys(own, 1.0)
 
     def sum_gradients(self, parameters):
         pass
