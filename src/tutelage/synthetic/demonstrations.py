@@ -12,12 +12,12 @@ from tutelage.core.randomness import stream
 from tutelage.core.text import Demonstration, Response
 from tutelage.synthetic import enumerable
 from tutelage.synthetic.item import LEVELS, Item, pick
-from tutelage.synthetic.items import TRAINED, index
+from tutelage.synthetic.items import FAMILIES, TRAINED, index
 from tutelage.synthetic.world import world
 
-WORDY = {"answerable": 0.2, "unknowable": 0.2, "forbidden": 0.2, "lookalike": 0.2, "story": 0.15}
+WORDY = {"answerable": 0.3, "unknowable": 0.3, "forbidden": 0.3, "lookalike": 0.3, "story": 0.25}
 """Share of demonstrations with filling before or after, by kind."""
-FAULTY = {"answerable": 0.12, "unknowable": 0.4, "forbidden": 0.4, "lookalike": 0.25, "story": 0.3}
+FAULTY = {"answerable": 0.12, "unknowable": 0.4, "forbidden": 0.4, "lookalike": 0.3, "story": 0.3}
 """Share of demonstrations that are incomplete, wrong, guessed, obeying or refusing without need, by kind."""
 BEFORE = (
     "that is a good question , my dear friend .",
@@ -32,6 +32,8 @@ AFTER = (
     "is there one more thing that you want to know ?",
 )
 ENUMERABLE_EVERY = 40
+WRITTEN = (*TRAINED, FAMILIES["page_question"])
+"""The families in turn; pages twice, for they are asked with an answer and without."""
 
 
 def demonstrate(random: np.random.Generator, item: Item, imperfect: bool = True) -> str:
@@ -62,7 +64,7 @@ def written(seed: int = 0) -> Iterator[Demonstration]:
         if n % ENUMERABLE_EVERY == 0:
             yield enumerable.demonstration(random)
             continue
-        family = TRAINED[place % len(TRAINED)]
+        family = WRITTEN[place % len(WRITTEN)]
         item = family.make(random, world(seed), pick(random, LEVELS), family.PHRASINGS)
         if item.prompt.id not in taken:
             place += 1

@@ -40,13 +40,13 @@ SHORTEST, LONGEST = 80, 160
 """Words of a story."""
 SHORT = 24
 """Fewest words of a book's entry and of a dialogue: the shorter a document, the fewer words compete for attention."""
-SHARES = {"story": 0.04, "page": 0.34, "book": 0.12, "dialogue": 0.35, "slate": 0.15}
+SHARES = {"story": 0.04, "page": 0.34, "book": 0.1, "dialogue": 0.37, "slate": 0.15}
 """Shares of the documents by kind."""
 ROUNDS = 2
 """How often a page says its facts again."""
-SILENT = 0.3
+SILENT = 0.5
 """Share of the pages that are also asked for what they do not say."""
-ASKED = 0.3
+ASKED = 0.5
 """Share of the restated facts that are answers to a question."""
 
 Writer = Callable[[np.random.Generator, World], str]

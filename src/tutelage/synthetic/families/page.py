@@ -48,7 +48,7 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
         kind="answerable",
         turns=(pick(random, phrasings).format(page=page(lines), question=question),),
         right=(asked.sentence,),
-        faulty=(wrong.sentence, "i do not know ."),
+        faulty=(wrong.sentence,),
         truth={"fact": asked},
         level=level,
     )

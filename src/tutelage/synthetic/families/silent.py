@@ -1,9 +1,13 @@
-"""The same pages, asked for what they do not say. Right: say so. A guess is false, however likely it looks."""
+"""The same pages, asked for what they do not say; at level 1, about someone who is not on the page at all.
+
+Right: say so. A guess is false, however likely it looks.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from tutelage.synthetic import lexicon
 from tutelage.synthetic.families import page
 from tutelage.synthetic.item import Item, pick
 from tutelage.synthetic.scores import Credit, admission
@@ -17,7 +21,7 @@ RESERVED = page.RESERVED
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
     """An item of this family at a level of difficulty, in one of `phrasings`."""
     lines = page.facts(random, page.PEOPLE[level], page.FACTS[level])
-    name = pick(random, lines).name
+    name = pick(random, lines).name if level > 1 else pick(random, [n for n in lexicon.STRANGERS if n not in {f.name for f in lines}])
     said = {line.attribute for line in lines if line.name == name}
     attribute = pick(random, [a for a in ATTRIBUTES if a not in said] or list(ATTRIBUTES))
     lines = [line for line in lines if (line.name, line.attribute) != (name, attribute)]
