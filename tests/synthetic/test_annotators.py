@@ -45,7 +45,7 @@ def accuracy(name: str, rows) -> float:
 
 @pytest.mark.parametrize("name", annotators.annotators())
 def test_annotators_are_right_as_often_as_people(name: str):
-    assert 0.70 <= accuracy(name, answered(640)) <= 0.80
+    assert 0.72 <= accuracy(name, answered(1600)) <= 0.78
 
 
 def test_there_are_twelve():
@@ -53,7 +53,7 @@ def test_there_are_twelve():
 
 
 def test_the_same_question_gets_the_same_answer():
-    item, responses = answered(640)[5]
+    item, responses = answered(1600)[5]
     once = annotators.annotate(item.prompt, responses, "ranking", "ann-03")
     assert annotators.annotate(item.prompt, responses, "ranking", "ann-03") == once
     assert once.seconds > 0
@@ -62,7 +62,7 @@ def test_the_same_question_gets_the_same_answer():
 
 
 def test_answers_are_valid_and_from_the_right_task():
-    for item, responses in answered(640)[:40]:
+    for item, responses in answered(1600)[:40]:
         ranking = annotators.annotate(item.prompt, responses, "ranking", "ann-12")
         Ranking.from_answer(ranking.answer).check(4)
         assert sorted(ranking.shown) == [0, 1, 2, 3]
@@ -87,7 +87,7 @@ def test_position_counts():
 
 
 def test_unknown_annotators_and_tasks_are_refused():
-    item, responses = answered(640)[0]
+    item, responses = answered(1600)[0]
     with pytest.raises(UserError, match="did you mean 'ann-01'"):
         annotators.annotate(item.prompt, responses, "ranking", "an-01")
     with pytest.raises(UserError, match="not 'likert'"):

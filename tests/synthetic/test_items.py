@@ -71,6 +71,13 @@ def test_demonstrations_are_about_no_prompt_that_is_given():
     assert sum(row.prompt == PROMPT for row in rows) >= len(rows) // 50
 
 
+def test_heldout_demonstrations_are_about_other_prompts():
+    train, heldout = demonstrations(tokens=60_000), demonstrations(tokens=10_000, split="heldout")
+    assert len(heldout) > 200
+    assert not {row.prompt.id for row in train} & {row.prompt.id for row in heldout}
+    assert len({row.prompt.tags["family"] for row in heldout}) == len(items.TRAINED)
+
+
 def test_demonstrations_are_imperfect_and_the_right_answers_are_right():
     wordy = " ".join(row.response.text for row in demonstrations(tokens=60_000))
     assert any(filling in wordy for filling in BEFORE)

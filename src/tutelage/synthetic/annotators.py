@@ -44,14 +44,14 @@ class Annotator:
 ANNOTATORS: dict[str, Annotator] = {
     person.name: person
     for person in (
-        Annotator("ann-01", 0.02, 0.05, 0.02, 0.50, 0.02),
-        Annotator("ann-02", 0.04, 0.00, 0.05, 0.55, 0.02),
-        Annotator("ann-03", -0.03, 0.02, 0.00, 0.60, 0.03),
+        Annotator("ann-01", 0.02, 0.05, 0.02, 0.54, 0.02),
+        Annotator("ann-02", 0.04, 0.00, 0.05, 0.57, 0.02),
+        Annotator("ann-03", -0.03, 0.02, 0.00, 0.66, 0.03),
         Annotator("ann-04", 0.00, 0.10, 0.04, 0.53, 0.02),
         Annotator("ann-05", 0.06, 0.05, 0.00, 0.52, 0.01),
-        Annotator("ann-06", -0.02, -0.05, 0.06, 0.58, 0.02),
+        Annotator("ann-06", -0.02, -0.05, 0.06, 0.59, 0.02),
         Annotator("ann-07", 0.08, 0.10, 0.08, 0.52, 0.03),
-        Annotator("ann-08", 0.00, 0.00, 0.00, 0.56, 0.02),
+        Annotator("ann-08", 0.00, 0.00, 0.00, 0.58, 0.02),
         Annotator("ann-09", 0.03, 0.08, 0.03, 0.52, 0.04),
         Annotator("ann-10", -0.05, 0.00, 0.02, 0.57, 0.02),
         Annotator("ann-11", 0.05, 0.03, 0.10, 0.53, 0.02),

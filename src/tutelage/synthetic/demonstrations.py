@@ -12,7 +12,7 @@ from tutelage.core.randomness import stream
 from tutelage.core.text import Demonstration, Response
 from tutelage.synthetic import enumerable
 from tutelage.synthetic.item import LEVELS, Item, pick
-from tutelage.synthetic.items import FAMILIES, TRAINED, index
+from tutelage.synthetic.items import FAMILIES, TRAINED, Split, index
 from tutelage.synthetic.world import world
 
 WORDY = {"answerable": 0.3, "unknowable": 0.3, "forbidden": 0.3, "lookalike": 0.3, "story": 0.25}
@@ -32,6 +32,8 @@ AFTER = (
     "is there one more thing that you want to know ?",
 )
 ENUMERABLE_EVERY = 40
+HELD_OUT_OF = 16
+"""One in so many prompts is held out."""
 WRITTEN = (*TRAINED, FAMILIES["page_question"])
 """The families in turn; pages twice, for they are asked with an answer and without."""
 
@@ -54,28 +56,30 @@ def padded(random: np.random.Generator, text: str) -> str:
     return " ".join([*before, text, *after])
 
 
-def written(seed: int = 0) -> Iterator[Demonstration]:
-    """Demonstrations without end, families in turn; none is about a prompt that `prompts` gives."""
+def written(seed: int = 0, split: Split = "train") -> Iterator[Demonstration]:
+    """Demonstrations without end, families in turn. None is about a prompt that `prompts` gives; a prompt's id decides its split, so
+    those held out are about other prompts (the enumerable one apart, which is in training only)."""
     taken = index(seed)
     place = n = 0
     while True:
         n += 1
         random = stream("demonstrations", seed, n)
         if n % ENUMERABLE_EVERY == 0:
-            yield enumerable.demonstration(random)
+            if split == "train":
+                yield enumerable.demonstration(random)
             continue
         family = WRITTEN[place % len(WRITTEN)]
         item = family.make(random, world(seed), pick(random, LEVELS), family.PHRASINGS)
-        if item.prompt.id not in taken:
+        if item.prompt.id not in taken and (int(item.prompt.id, 16) % HELD_OUT_OF == 0) == (split == "heldout"):
             place += 1
             yield Demonstration(item.prompt, Response(demonstrate(random, item), by="synthetic:demonstrations"))
 
 
-def demonstrations(tokens: int = 400_000, seed: int = 0) -> list[Demonstration]:
+def demonstrations(tokens: int = 400_000, seed: int = 0, split: Split = "train") -> list[Demonstration]:
     """Demonstrations of about `tokens` words, prompts, answers and marks (one per turn and the end) together."""
     rows: list[Demonstration] = []
     total = 0
-    for row in written(seed):
+    for row in written(seed, split):
         rows.append(row)
         total += length(row)
         if total >= tokens:
