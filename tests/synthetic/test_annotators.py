@@ -77,6 +77,13 @@ def test_the_same_text_ties():
     assert annotators.compare(item.prompt, (same, same), "ann-08") == {"winner": "tie"}
 
 
+def test_utility_belongs_to_the_text_and_not_to_its_place():
+    item, responses = answered(1600)[3]
+    forward = annotators.utilities(item.prompt, responses, "ann-09", ())
+    assert annotators.utilities(item.prompt, responses[::-1], "ann-09", ()) == forward[::-1]
+    assert annotators.utilities(item.prompt, responses, "ann-09", (), seed=0) != annotators.utilities(item.prompt, responses, "ann-08", ())
+
+
 def test_position_counts():
     """Being shown first adds what the table says."""
     item = items.pool("train", 0)[0]
