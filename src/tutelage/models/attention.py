@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
@@ -47,6 +48,9 @@ class Plan:
     """What attention needs to know of a stream. place_T: where each token's output stands in the buckets laid end to end."""
 
     buckets: tuple[Bucket, ...]
+    query_X: Tensor
+    key_Y: Tensor
+    """All buckets' places, laid end to end: one gather serves them all, so that one scatter gives the gradient back."""
     place_T: Tensor
     position_T: Tensor
     ancestors_TT: Tensor | None = field(default=None, repr=False)
@@ -69,7 +73,8 @@ def plan(batch: PackedBatch, dense: bool = False) -> Plan:
             place_T[starts[s] : starts[s + 1]] = torch.arange(length) + laid + row * bucket.query_BQ.shape[1]
         laid += bucket.query_BQ.numel()
         buckets.append(bucket)
-    return Plan(tuple(buckets), place_T, batch.position_T, _ancestors(spans, starts) if dense else None)
+    query_X, key_Y = (torch.cat([x.flatten() for x in parts]) for parts in zip(*((b.query_BQ, b.key_BK) for b in buckets), strict=True))
+    return Plan(tuple(buckets), query_X, key_Y, place_T, batch.position_T, _ancestors(spans, starts) if dense else None)
 
 
 def _path(segment: int, starts: Sequence[int], parents: Sequence[int]) -> list[int]:
@@ -146,14 +151,24 @@ def blocks_attention(
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast the rotary product comes back in float32
     q_THd, k_THd, v_THd = (x[0].transpose(0, 1) for x in (query, key, value))
     group = q_THd.shape[1] // k_THd.shape[1]
+    queries = _gathered(q_THd, tree.query_X).split([bucket.query_BQ.numel() for bucket in tree.buckets])
+    sizes = [bucket.key_BK.numel() for bucket in tree.buckets]
+    keys, values = (_gathered(x, tree.key_Y).split(sizes) for x in (k_THd, v_THd))
     out: list[Tensor] = []
-    for bucket in tree.buckets:
-        q_BHQd = q_THd[bucket.query_BQ].transpose(1, 2)
-        k_BHKd, v_BHKd = (x[bucket.key_BK].transpose(1, 2).repeat_interleave(group, 1) for x in (k_THd, v_THd))
+    for bucket, q_XHd, k_YHd, v_YHd in zip(tree.buckets, queries, keys, values, strict=True):
+        q_BHQd = q_XHd.unflatten(0, bucket.query_BQ.shape).transpose(1, 2)
+        k_BHKd, v_BHKd = (
+            x.unflatten(0, bucket.key_BK.shape).transpose(1, 2).repeat_interleave(group, 1) for x in (k_YHd, v_YHd)
+        )
         score = torch.matmul(q_BHQd, k_BHKd.transpose(2, 3)) * scale
         weight = _softmax(score, bucket.within(sliding_window, tree.position_T)[:, None])
         out.append(torch.matmul(weight.to(v_BHKd.dtype), v_BHKd).transpose(1, 2).flatten(0, 1))
-    return torch.cat(out)[tree.place_T][None], None
+    return _gathered(torch.cat(out), tree.place_T)[None], None
+
+
+def _gathered(x_THd: Tensor, places: Tensor) -> Tensor:
+    """x_THd[places]. As an embedding, because its gradient is one parallel scatter."""
+    return embedding(places, x_THd.flatten(1)).unflatten(1, x_THd.shape[1:])
 
 
 def _softmax(score: Tensor, seen: Tensor) -> Tensor:
