@@ -44,8 +44,6 @@ SHARES = {"story": 0.04, "page": 0.34, "book": 0.1, "dialogue": 0.37, "slate": 0
 """Shares of the documents by kind."""
 ROUNDS = 2
 """How often a page says its facts again."""
-SILENT = 0.5
-"""Share of the pages that are also asked for what they do not say."""
 ASKED = 0.5
 """Share of the restated facts that are answers to a question."""
 
@@ -63,17 +61,21 @@ def story(random: np.random.Generator, world: World) -> str:
 
 
 def restating(random: np.random.Generator, world: World) -> str:
-    """One short page of fresh facts, and all of them again `ROUNDS` times in any order, as they were or as answers."""
+    """One short page of fresh facts, and all of them again `ROUNDS` times in any order, as they were or as answers; and a question
+    that the page does not answer."""
     lines = page.facts(random, int(random.integers(2, 4)), int(random.integers(2, 6)))
-    sentences = [line.sentence for line in lines]
-    for line in [line for _ in range(ROUNDS) for line in several(random, lines, len(lines))]:
-        asked = pick(random, QUESTIONS[line.attribute]).format(name=line.name)
-        sentences.append(f"{asked} {line.sentence}" if random.random() < ASKED else line.sentence)
-    missing = [(line.name, a) for line in lines for a in ATTRIBUTES if all((x.name, x.attribute) != (line.name, a) for x in lines)]
-    if missing and random.random() < SILENT:
-        name, attribute = pick(random, missing)
-        sentences.append(f"{pick(random, QUESTIONS[attribute]).format(name=name)} the page does not say .")
-    return " ".join(sentences)
+    again = [line for _ in range(ROUNDS) for line in several(random, lines, len(lines))]
+    sentences = [f"{_asked(random, f.name, f.attribute)} {f.sentence}" if random.random() < ASKED else f.sentence for f in again]
+    said = {(line.name, line.attribute) for line in lines}
+    names = [line.name for line in lines]
+    names.append(next(name for name in several(random, lexicon.STRANGERS, 4) if name not in names))
+    missing = [(name, attribute) for name in names for attribute in ATTRIBUTES if (name, attribute) not in said]
+    sentences.insert(int(random.integers(len(sentences) + 1)), f"{_asked(random, *pick(random, missing))} the page does not say .")
+    return " ".join([page.page(lines), *sentences])
+
+
+def _asked(random: np.random.Generator, name: str, attribute: str) -> str:
+    return pick(random, QUESTIONS[attribute]).format(name=name)
 
 
 def book(random: np.random.Generator, world: World) -> str:
