@@ -17,8 +17,8 @@ CONTINUE = (
     "{%- if message['role'] == 'assistant' -%}{%- generation -%}{{- message['content'] + eos_token -}}{%- endgeneration -%}"
     "{%- else -%}{{- message['content'] -}}{%- endif -%}{%- endfor -%}"
 )
-PEOPLE = "Lily Tom Mia Ben Sue Max Anna Sam".split()
-THINGS = "cat dog ball bird cake tree car fish hat box frog bear doll boat".split()
+PEOPLE = ["Lily", "Tom", "Mia", "Ben", "Sue", "Max", "Anna", "Sam"]
+THINGS = ["cat", "dog", "ball", "bird", "cake", "tree", "car", "fish", "hat", "box", "frog", "bear", "doll", "boat"]
 
 
 def main(source: Path) -> None:

@@ -157,9 +157,7 @@ def blocks_attention(
     out: list[Tensor] = []
     for bucket, q_XHd, k_YHd, v_YHd in zip(tree.buckets, queries, keys, values, strict=True):
         q_BHQd = q_XHd.unflatten(0, bucket.query_BQ.shape).transpose(1, 2)
-        k_BHKd, v_BHKd = (
-            x.unflatten(0, bucket.key_BK.shape).transpose(1, 2).repeat_interleave(group, 1) for x in (k_YHd, v_YHd)
-        )
+        k_BHKd, v_BHKd = (x.unflatten(0, bucket.key_BK.shape).transpose(1, 2).repeat_interleave(group, 1) for x in (k_YHd, v_YHd))
         score = torch.matmul(q_BHQd, k_BHKd.transpose(2, 3)) * scale
         weight = _softmax(score, bucket.within(sliding_window, tree.position_T)[:, None])
         out.append(torch.matmul(weight.to(v_BHKd.dtype), v_BHKd).transpose(1, 2).flatten(0, 1))
