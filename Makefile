@@ -32,8 +32,8 @@ structure: $(VENV)/.dev
 	$(BIN)/pytest -q tests/structure
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests reference examples
-	$(BIN)/ruff format --check src tests reference examples
+	$(BIN)/ruff check src tests reference examples benchmarks
+	$(BIN)/ruff format --check src tests reference examples benchmarks
 
 types: $(VENV)/.dev
 	$(BIN)/pyright

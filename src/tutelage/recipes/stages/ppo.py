@@ -54,7 +54,7 @@ class Ptx:
 
     data: str
     """Text: an input."""
-    coef: Annotated[float, Gt(0.0)] = 0.5
+    coef: Annotated[float, Gt(0.0)] = 0.05
     """Weight of the mean nats per text token against the mean policy loss per sampled token. (InstructGPT's 27.8 is on another scale.)"""
     tokens: Annotated[int, Ge(64)] = 1024
     """Text tokens per optimiser step."""
@@ -78,8 +78,9 @@ class Ppo:
     """Which of the prompts; `all` for prompts that nothing else uses (then set probe_every to 0)."""
     updates: Annotated[int, Ge(1)] | None = None
     """Rounds of sampling and learning; null: by the model's size (nano 6, tiny 48)."""
-    kl_coef: Annotated[float, Ge(0.0)] = 0.03
-    """Price of a nat of KL per token, in scaled units of reward; 0-0.2."""
+    kl_coef: Annotated[float, Ge(0.0)] = 0.3
+    """Price of a nat of KL, in scaled units of reward (1 is the standard deviation over samples); 0.05-0.5: the lower, the further the
+    policy goes, and the sooner it finds what the reward model is wrong about."""
     rollouts: Phases = field(default_factory=lambda: Phases(minibatches=4))
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""

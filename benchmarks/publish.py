@@ -1,0 +1,68 @@
+"""Writes a run's report into docs/results.md as Markdown:  python benchmarks/publish.py RUN "built-in world"
+
+What stands between `<!-- results: NAME -->` and the next such marker is replaced; every figure comes from the run's report.json.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+
+
+def main(run: Path, name: str) -> None:
+    (found,) = sorted(run.glob("artifacts/evaluate-*/report.json"), key=lambda p: p.stat().st_mtime)[-1:]
+    plain = json.loads(found.read_text())
+    body = "\n\n".join([plain["sentence"], results(plain), differences(plain), claims(plain), costs(plain)])
+    marker = f"<!-- results: {name} -->"
+    before, _, after = PAGE.read_text().partition(marker)
+    rest = re.search(r"<!-- results: ", after)
+    kept = after[rest.start() :] if rest else ""
+    PAGE.write_text(f"{before}{marker}\n\n{body}\n\n{kept}")
+
+
+def results(plain: dict[str, Any]) -> str:
+    """A row per measure, a column per stage: mean (95 % interval), n."""
+    stages = list(dict.fromkeys(stage for row in plain["evals"].values() for stage in row))
+    lines = [[plain["measures"][name]["title"], *(cell(row.get(stage)) for stage in stages)] for name, row in plain["evals"].items()]
+    return table(["", *stages], lines)
+
+
+def cell(figures: dict[str, Any] | None) -> str:
+    if figures is None:
+        return ""
+    if figures["low"] is None:
+        return f"{figures['mean']:.3g}"
+    return f"{figures['mean']:.3g} ({figures['low']:.3g} to {figures['high']:.3g}), n = {figures['n']:,}"
+
+
+def differences(plain: dict[str, Any]) -> str:
+    """Paired differences on the first measure and on perplexity."""
+    shown = [c for c in plain["comparisons"] if c["eval"] in (next(iter(plain["evals"])), "forgetting") and not c["family"]]
+    lines = [[c["a"], c["b"], c["eval"], f"{c['difference']:+.3f}", f"{c['low']:+.3f} to {c['high']:+.3f}", str(c["n"])] for c in shown]
+    return table(["stage", "against", "eval", "difference (perplexity: share)", "95 % interval", "n"], lines)
+
+
+def claims(plain: dict[str, Any]) -> str:
+    """What the recipe expected and what became of it."""
+    words = {True: "held", False: "**failed**", None: "not tested"}
+    return "\n".join(f"- {words[claim['held']]}: {claim['claim']} ({claim['reason']})" for claim in plain["expected"])
+
+
+def costs(plain: dict[str, Any]) -> str:
+    lines = [
+        [stage, f"{c['tokens']:,}", f"{c['seconds']:.0f}", f"{c['tokens_per_s']:,.0f}", f"{c['peak_rss'] / 2**30:.2f}"]
+        for stage, c in plain["cost"].items()
+    ]
+    return table(["stage", "tokens", "seconds", "tokens/s", "peak memory, GiB"], lines)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
