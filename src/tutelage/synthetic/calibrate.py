@@ -61,7 +61,7 @@ def chance(seed: int) -> dict[str, float]:
 
 
 def measured(report: dict[str, Any], seed: int) -> Measured:
-    """From a run's report.json."""
+    """From what `tutelage report --json` prints."""
     evals = report["evals"]["overall"]
     return Measured(
         seed=seed,
@@ -99,9 +99,10 @@ def table(found: Measured) -> str:
 def run(seed: int, out: Path, overrides: Sequence[str]) -> Measured:
     """Run the recipe for one seed (what is already there is kept) and read its report. CalledProcessError when it fails."""
     folder = out / f"seed-{seed}"
-    command = [sys.executable, "-m", "tutelage", "run", "calibrate", f"seed={seed}", *overrides, "--out", str(folder)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    return measured(json.loads((folder / "report.json").read_text()), seed)
+    tutelage = [sys.executable, "-m", "tutelage"]
+    subprocess.run([*tutelage, "run", "calibrate", f"seed={seed}", *overrides, "--out", str(folder)], check=True, stdout=sys.stderr)
+    said = subprocess.run([*tutelage, "report", str(folder), "--json"], check=True, stdout=subprocess.PIPE, text=True)
+    return measured(json.loads(said.stdout), seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,9 +15,9 @@ from tutelage.synthetic.item import LEVELS, Item, pick
 from tutelage.synthetic.items import FAMILIES, TRAINED, Split, index
 from tutelage.synthetic.world import world
 
-WORDY = {"answerable": 0.35, "unknowable": 0.3, "forbidden": 0.4, "lookalike": 0.4, "story": 0.4}
+WORDY = {"answerable": 0.25, "unknowable": 0.3, "forbidden": 0.4, "lookalike": 0.4, "story": 0.4}
 """Share of demonstrations with filling before or after, by kind."""
-FAULTY = {"answerable": 0.12, "unknowable": 0.35, "forbidden": 0.45, "lookalike": 0.4, "story": 0.35}
+FAULTY = {"answerable": 0.1, "unknowable": 0.35, "forbidden": 0.45, "lookalike": 0.4, "story": 0.35}
 """Share of demonstrations that are incomplete, wrong, guessed, obeying or refusing without need, by kind."""
 BEFORE = (
     "that is a good question , my dear friend .",

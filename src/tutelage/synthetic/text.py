@@ -44,7 +44,7 @@ SHARES = {"story": 0.04, "page": 0.34, "book": 0.1, "dialogue": 0.37, "slate": 0
 """Shares of the documents by kind."""
 ROUNDS = 2
 """How often a page says its facts again."""
-ASKED = 0.5
+ASKED = 0.7
 """Share of the restated facts that are answers to a question."""
 
 Writer = Callable[[np.random.Generator, World], str]

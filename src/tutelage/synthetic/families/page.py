@@ -16,12 +16,12 @@ NAME = "page_question"
 PHRASINGS = (
     "{page} {question}",
     "read this page : {page} {question}",
-    "{question} look at the page : {page}",
+    "look at this page : {page} {question}",
     "here is a page . {page} now answer : {question}",
 )
 RESERVED = ("please look at this . {page} tell me , {question}", "friend , {question} you can see it here : {page}")
 PEOPLE = {1: 2, 2: 2, 3: 2, 4: 3}
-FACTS = {1: 2, 2: 3, 3: 5, 4: 7}
+FACTS = {1: 2, 2: 3, 3: 4, 4: 6}
 
 
 def facts(random: np.random.Generator, people: int, count: int) -> list[Fact]:
