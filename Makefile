@@ -13,8 +13,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 
-# Threads that spin while they wait take the second core from the work itself.
-export OMP_WAIT_POLICY := passive
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: demo test prove structure lint types clean
