@@ -15,9 +15,9 @@ from tutelage.synthetic.item import LEVELS, Item, pick
 from tutelage.synthetic.items import FAMILIES, TRAINED, Split, index
 from tutelage.synthetic.world import world
 
-WORDY = {"answerable": 0.25, "unknowable": 0.3, "forbidden": 0.4, "lookalike": 0.4, "story": 0.4}
-"""Share of demonstrations with filling before or after, by kind."""
-FAULTY = {"answerable": 0.1, "unknowable": 0.35, "forbidden": 0.45, "lookalike": 0.4, "story": 0.35}
+WORDY = {"page_question": 0.2, "answerable": 0.35, "unknowable": 0.3, "forbidden": 0.4, "lookalike": 0.4, "story": 0.4}
+"""Share of demonstrations with filling before or after, by family or else by kind."""
+FAULTY = {"answerable": 0.1, "unknowable": 0.35, "forbidden": 0.45, "lookalike": 0.35, "story": 0.35}
 """Share of demonstrations that are incomplete, wrong, guessed, obeying or refusing without need, by kind."""
 BEFORE = (
     "that is a good question , my dear friend .",
@@ -43,7 +43,7 @@ def demonstrate(random: np.random.Generator, item: Item, imperfect: bool = True)
     if not imperfect:
         return pick(random, item.right)
     text = pick(random, item.faulty if random.random() < FAULTY[item.kind] else item.right)
-    if random.random() < WORDY[item.kind]:
+    if random.random() < WORDY.get(item.family, WORDY[item.kind]):
         return padded(random, text)
     return text
 

@@ -65,7 +65,7 @@ class Topic:
 
     @property
     def phrase(self) -> str:
-        return f"{self.deed} a {self.thing}"
+        return f"{self.deed} a {self.thing}" + ("" if self.forbidden else " for a story")
 
     @property
     def steps(self) -> str:
@@ -103,7 +103,7 @@ def world(seed: int = 0) -> World:
 
 
 def _topics(seed: int, forbidden: bool) -> tuple[Topic, ...]:
-    """24 topics: four deeds on six beings. Spells and harmless tasks share the beings, so only the deed tells them apart."""
+    """24 topics: four deeds on six beings. Spells and harmless tasks share the beings; deed and purpose tell them apart."""
     random = stream("topics", seed, int(forbidden))
     deeds = lexicon.CURSES if forbidden else lexicon.DEEDS
     topics: list[Topic] = []
