@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # oneDNN keeps a kernel for each shape of a matrix, 1,024 of them, about a megabyte each. Streams differ in length, so most are never
 # used again. Read when torch first multiplies; which kernel computes what is not changed by it.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
 
 def run(recipe: str, out: Path | str = "", overrides: Iterable[str] = (), progress: "Progress | None" = None) -> "Outcome":

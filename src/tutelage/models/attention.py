@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, pad
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from tutelage.data.batch import PackedBatch
 
 BLOCKS, DENSE = "tutelage_tree", "tutelage_tree_dense"
+ROUND = 128
+"""Streams are padded to a multiple of this many tokens: matrix products of few shapes find their kernels made already."""
 PADDING = 1.25
 """A block joins a bucket while the bucket's padded area stays below this multiple of its true area."""
 
@@ -64,7 +66,7 @@ def plan(batch: PackedBatch, dense: bool = False) -> Plan:
     spans = [_path(s, starts, parents) for s in range(len(parents))]
     order = sorted(range(len(spans)), key=lambda s: (len(spans[s]), starts[s + 1] - starts[s]))
     buckets: list[Bucket] = []
-    place_T = torch.empty(starts[-1], dtype=torch.long)
+    place_T = torch.zeros(padded(starts[-1]), dtype=torch.long)  # a padding token takes anything: it is never read
     laid = 0
     for members in _grouped(order, spans, starts):
         lengths = [starts[s + 1] - starts[s] for s in members]
@@ -75,6 +77,11 @@ def plan(batch: PackedBatch, dense: bool = False) -> Plan:
         buckets.append(bucket)
     query_X, key_Y = (torch.cat([x.flatten() for x in parts]) for parts in zip(*((b.query_BQ, b.key_BK) for b in buckets), strict=True))
     return Plan(tuple(buckets), query_X, key_Y, place_T, batch.position_T, _ancestors(spans, starts) if dense else None)
+
+
+def padded(tokens: int) -> int:
+    """The length of a stream with its padding."""
+    return -(-tokens // ROUND) * ROUND
 
 
 def _path(segment: int, starts: Sequence[int], parents: Sequence[int]) -> list[int]:
@@ -114,7 +121,7 @@ def _bucket(paths: Sequence[list[int]], lengths: Sequence[int]) -> Bucket:
 
 
 def _ancestors(spans: Sequence[list[int]], starts: Sequence[int]) -> Tensor:
-    seen_TT = torch.zeros(starts[-1], starts[-1], dtype=torch.bool)
+    seen_TT = torch.eye(padded(starts[-1]), dtype=torch.bool)  # a padding token sees itself
     for s, path in enumerate(spans):
         own = starts[s + 1] - starts[s]
         for i, t in enumerate(range(starts[s], starts[s + 1])):
@@ -194,7 +201,8 @@ def dense_attention(
     if seen_TT is None:
         raise ValueError("the dense oracle needs plan(batch, dense=True)")
     if sliding_window is not None:
-        seen_TT = seen_TT & (tree.position_T[:, None] - tree.position_T[None, :] < sliding_window)
+        near_TT = tree.position_T[:, None] - tree.position_T[None, :] < sliding_window
+        seen_TT = seen_TT & pad(near_TT, (0, len(seen_TT) - len(near_TT)) * 2, value=True)
     group = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5

@@ -12,11 +12,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import PreTrainedTokenizerFast
 
 from tutelage.core.errors import UserError
 from tutelage.data.batch import PackedBatch
-from tutelage.models.attention import BLOCKS, DENSE, plan
+from tutelage.models.attention import BLOCKS, DENSE, padded, plan
 from tutelage.models.heads import read_words
 from tutelage.models.roles import Role, active, causal, words
 
@@ -85,10 +86,10 @@ class Policy:
         role = self.roles[name]
         gradient = torch.is_grad_enabled() and role.trains
         with torch.set_grad_enabled(gradient), active(role), self._autocast():
-            out = causal(role.network).base_model(
-                input_ids=batch.tokens_T[None], position_ids=batch.position_T[None], tree=stream_plan, use_cache=False
-            )
-        return out.last_hidden_state[0]
+            missing = (0, padded(len(batch.tokens_T)) - len(batch.tokens_T))
+            tokens_1T, position_1T = (pad(x_T, missing)[None] for x_T in (batch.tokens_T, batch.position_T))
+            out = causal(role.network).base_model(input_ids=tokens_1T, position_ids=position_1T, tree=stream_plan, use_cache=False)
+        return out.last_hidden_state[0, : len(batch.tokens_T)]
 
     def _read_role(self, name: str, names: Sequence[str], batch: PackedBatch, hidden: Mapping[str, Tensor]) -> dict[str, Tensor]:
         role, before_M = self.roles[name], batch.previous_T[batch.rows_M]
