@@ -1,6 +1,6 @@
 """The published effects, measured: the demo's own recipe at the demo's own size, on the seeds given by TUTELAGE_SEEDS (default: 0).
 
-What is asserted is what the recipe claims; intervals are 95 %, clustered by prompt, differences paired.
+Run by `make effects`, about a quarter of an hour per seed. What is asserted is what the recipe claims; intervals are 95 %, clustered by prompt, differences paired.
 """
 
 import json
@@ -22,7 +22,7 @@ from tutelage.recipes.sources import Input
 from tutelage.rollouts.reading import read_responses
 
 SEEDS = [int(seed) for seed in os.environ.get("TUTELAGE_SEEDS", "0").split(",")]
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.effects
 
 
 @pytest.fixture(scope="module", params=SEEDS)
