@@ -137,14 +137,14 @@ def _filled(field: "dataclasses.Field[Any]", given: Any) -> Any:
     """Nested settings that are given in part keep the rest of *this field's* default, not of their class's: a stage's own schedule
     stays when only its learning rate is set."""
     default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-    if not isinstance(given, dict) or not dataclasses.is_dataclass(default) or isinstance(default, type):
-        return given
-    return _over(to_plain(default), cast(dict[str, Any], given))
+    if isinstance(given, dict) and dataclasses.is_dataclass(default) and not isinstance(default, type):
+        return _over(to_plain(default), cast(dict[str, Any], given))
+    return cast(Any, given)
 
 
 def _over(default: Any, given: dict[str, Any]) -> dict[str, Any]:
     both = {
-        name: _over(default[name], inner)
+        name: _over(default[name], cast(dict[str, Any], inner))
         for name, inner in given.items()
         if isinstance(inner, dict) and isinstance(default.get(name), dict)
     }
