@@ -38,7 +38,7 @@ class Pretrain:
     init: str = "model"
     """`model`: the recipe's own, which is made here when it is `{new: SIZE}`; or a stage to go on from."""
     tokens: Annotated[int, Ge(1000)] | None = None
-    """Tokens learnt from; a file that is shorter is read several times. null: by the model's size (nano 100k, tiny 1.6M, small 6M)."""
+    """Tokens learnt from; a file that is shorter is read several times. null: by the model's size (nano 60k, tiny 1.6M, small 6M)."""
     step_tokens: Annotated[int, Ge(256)] = 2048
     """Tokens per optimiser step; 2k-4M."""
     vocabulary: Annotated[int, Ge(300)] = 1024

@@ -35,7 +35,7 @@ class Sft:
     epochs: Annotated[int, Ge(1)] = 2
     """Times each demonstration is learnt from; 1-3, InstructGPT 16."""
     tokens: Annotated[int, Ge(100)] | None = None
-    """Tokens of demonstrations that the built-in world writes; null: by the model's size (nano 40k, tiny 400k). A file is taken whole."""
+    """Tokens of demonstrations that the built-in world writes; null: by the model's size (nano 20k, tiny 400k). A file is taken whole."""
     step_tokens: Annotated[int, Ge(64)] = 1024
     """Tokens per optimiser step, prompts included."""
     too_long: TooLong = "refuse"
