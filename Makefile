@@ -38,7 +38,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests reference examples benchmarks
 
 types: $(VENV)/.dev
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # torch first and pinned, so that no other wheel of it is pulled in by the package.
 $(VENV)/.installed: pyproject.toml
