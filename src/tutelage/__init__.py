@@ -7,6 +7,7 @@
 The same words as on the command line; nothing heavy is imported before it is needed.
 """
 
+import ctypes
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 # oneDNN keeps a kernel for each shape of a matrix, 1,024 of them, about a megabyte each. Streams differ in length, so most are never
 # used again. Read when torch first multiplies; which kernel computes what is not changed by it.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
+
+
+def _keep_freed_memory() -> None:
+    """glibc gives blocks of more than some megabytes back to the system at once and takes new ones at the next operation, whose pages are
+    then cleared one by one. It is told to keep up to 32 MB a block and 1 GB in all; other C libraries are left alone."""
+    largest_block, kept = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(largest_block, 32 << 20)
+    mallopt(kept, 1 << 30)
+
+
+_keep_freed_memory()
 
 
 def run(recipe: str, out: Path | str = "", overrides: Iterable[str] = (), progress: "Progress | None" = None) -> "Outcome":

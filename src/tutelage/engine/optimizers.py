@@ -1,9 +1,7 @@
 """Which parameter is stepped by what: AdamW, or Muon for the matrices inside a network.
 
-AdamW (Loshchilov and Hutter, 1711.05101) decays matrices only. Muon (Jordan 2024) replaces a matrix's momentum by the nearest
-orthogonal matrix, so that rare directions are learnt as fast as common ones; with steps scaled to AdamW's root mean square (Liu et
-al., 2502.16982) the same rates serve both. Words' vectors, gains, biases and scalar heads are no maps between hidden states and
-always take AdamW.
+AdamW (Loshchilov and Hutter, 1711.05101) decays matrices only. Words' vectors, gains, biases and scalar heads are no maps between
+hidden states and always take AdamW.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tutelage.core.errors import UserError
+from tutelage.engine.muon import Muon
 from tutelage.engine.rates import Rates
 
 
@@ -36,11 +34,5 @@ def optimizers(
     if groups := [group for group in adamw if group["params"]]:
         made.append(torch.optim.AdamW(groups, fused=True))
     if groups := [group for group in muon if group["params"]]:
-        made.append(_muon(groups))
+        made.append(Muon(groups))
     return made
-
-
-def _muon(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    if not hasattr(torch.optim, "Muon"):
-        raise UserError(f"optimizer: muon needs torch 2.9 or newer (here {torch.__version__}); set rates.optimizer=adamw")
-    return torch.optim.Muon(groups, adjust_lr_fn="match_rms_adamw")

@@ -21,7 +21,7 @@ class Kept:
     """The folder (a run's `answers/`), and how many items make a chunk."""
 
     folder: Path
-    chunk: int = 64
+    chunk: int = 512
 
     def path(self, kind: str, model: str, items: Sequence[str], how: object) -> Path:
         """One file per kind of question, model, items in their order, and settings."""

@@ -2,17 +2,18 @@
 
     o_t = softmax( q_t . k_A / sqrt(d) ) v_A,    A = the tokens of t's own segment up to t, and all of its ancestors
 
-Every segment (a prompt, a response) is one block of queries against one block of keys: its ancestors' tokens and its own. Blocks
-of similar size are padded together and computed by two batched products, so the cost is that of the true blocks plus a little
-padding, and no [T, T] mask exists. Prompts' keys are gathered for each of their responses but never projected again.
+The stream is divided into equally long blocks of queries. A block's keys are those that any of its tokens sees: of the segments it
+touches and of their ancestors, up to the block's end. Blocks with about equally many keys are computed together by two batched products
+under a mask, so no [T, T] mask exists, prompts' keys are never projected again, other responses' keys are never looked at, and the
+products of a training have few shapes: kernels for a new shape cost more than the product.
 
 The plan is a keyword of the model's `forward` (`tree=plan`), which transformers hands through to the attention function.
 `dense` is the oracle: the same attention written as one masked [T, T] product; the tests hold the two equal.
 
-T tokens, S segments, B blocks of a bucket, Q queries of a block, K keys of a block, H heads, d head width.
+T tokens (padded), S segments, N blocks of the stream, B blocks of a bucket, Q queries of a block, K keys of a block, H heads, d head width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,14 +27,17 @@ from tutelage.data.batch import PackedBatch
 BLOCKS, DENSE = "tutelage_tree", "tutelage_tree_dense"
 ROUND = 128
 """Streams are padded to a multiple of this many tokens: matrix products of few shapes find their kernels made already."""
-PADDING = 1.25
-"""A block joins a bucket while the bucket's padded area stays below this multiple of its true area."""
+KEYS = 64
+"""A bucket's number of keys is a multiple of this, for the same reason."""
+PADDING = 1.5
+"""A block joins a bucket while the bucket's keys stay below this multiple of those that are wanted."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Blocks of similar size: query_BQ and key_BK are places in the stream, seen_BQK says which keys a query sees."""
+    """Blocks with about equally many keys: key_BK are places in the stream, seen_BQK says which of them a query sees."""
 
+    block_B: Tensor
     query_BQ: Tensor
     key_BK: Tensor
     seen_BQK: Tensor
@@ -47,13 +51,12 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Plan:
-    """What attention needs to know of a stream. place_T: where each token's output stands in the buckets laid end to end."""
+    """What attention needs to know of a stream. place_N: where each block's output stands in the buckets laid end to end."""
 
     buckets: tuple[Bucket, ...]
-    query_X: Tensor
+    place_N: Tensor
     key_Y: Tensor
-    """All buckets' places, laid end to end: one gather serves them all, so that one scatter gives the gradient back."""
-    place_T: Tensor
+    """All buckets' keys, laid end to end: one gather serves them all, so that one scatter gives the gradient back."""
     position_T: Tensor
     ancestors_TT: Tensor | None = field(default=None, repr=False)
     """Only for the dense oracle: token i may see token j."""
@@ -61,22 +64,20 @@ class Plan:
 
 def plan(batch: PackedBatch, dense: bool = False) -> Plan:
     """The plan of a stream; made once for all layers and roles."""
-    starts = batch.start_S.tolist()
-    parents = batch.parent_S.tolist()
-    spans = [_path(s, starts, parents) for s in range(len(parents))]
-    order = sorted(range(len(spans)), key=lambda s: (len(spans[s]), starts[s + 1] - starts[s]))
-    buckets: list[Bucket] = []
-    place_T = torch.zeros(padded(starts[-1]), dtype=torch.long)  # a padding token takes anything: it is never read
-    laid = 0
-    for members in _grouped(order, spans, starts):
-        lengths = [starts[s + 1] - starts[s] for s in members]
-        bucket = _bucket([spans[s] for s in members], lengths)
-        for row, (s, length) in enumerate(zip(members, lengths, strict=True)):
-            place_T[starts[s] : starts[s + 1]] = torch.arange(length) + laid + row * bucket.query_BQ.shape[1]
-        laid += bucket.query_BQ.numel()
-        buckets.append(bucket)
-    query_X, key_Y = (torch.cat([x.flatten() for x in parts]) for parts in zip(*((b.query_BQ, b.key_BK) for b in buckets), strict=True))
-    return Plan(tuple(buckets), query_X, key_Y, place_T, batch.position_T, _ancestors(spans, starts) if dense else None)
+    starts, parents = batch.start_S.tolist(), batch.parent_S.tolist()
+    T = padded(starts[-1])
+    lineages = _lineages(parents)
+    segment_T = pad(batch.segment_T, (0, T - starts[-1]), value=len(parents))  # padding is a segment that sees nothing
+    above_SS = torch.zeros(len(parents) + 1, len(parents) + 1, dtype=torch.bool)
+    for s, lineage in enumerate(lineages):
+        above_SS[s, list(lineage)] = True
+    Q = _block(max(sum(starts[a + 1] - starts[a] for a in lineage) for lineage in lineages))
+    keys = [_keys(range(at, at + Q), segment_T, lineages, starts) for at in range(0, T, Q)]
+    buckets = tuple(_bucket(members, keys, Q, segment_T, above_SS) for members in _grouped(keys))
+    place_N = torch.cat([bucket.block_B for bucket in buckets]).argsort()
+    key_Y = torch.cat([bucket.key_BK.flatten() for bucket in buckets])
+    position_T = pad(batch.position_T, (0, T - starts[-1]))
+    return Plan(buckets, place_N, key_Y, position_T, _ancestors(lineages, starts) if dense else None)
 
 
 def padded(tokens: int) -> int:
@@ -84,49 +85,60 @@ def padded(tokens: int) -> int:
     return -(-tokens // ROUND) * ROUND
 
 
-def _path(segment: int, starts: Sequence[int], parents: Sequence[int]) -> list[int]:
-    """The tokens a segment's last token sees, in order: its ancestors' and its own."""
-    path: list[int] = []
-    while segment >= 0:
-        path = list(range(starts[segment], starts[segment + 1])) + path
-        segment = parents[segment]
-    return path
+def _block(longest: int) -> int:
+    """Queries of a block, where the longest path has `longest` tokens: long blocks copy fewer keys, short ones see fewer in vain."""
+    return 64 if longest <= 512 else 128
 
 
-def _grouped(order: Sequence[int], spans: Sequence[list[int]], starts: Sequence[int]) -> list[list[int]]:
-    """Neighbours in size share a bucket while padding stays small."""
-    groups: list[list[int]] = []
-    true = queries = keys = 0
-    for s in order:
-        q, k = starts[s + 1] - starts[s], len(spans[s])
-        if groups and max(queries, q) * max(keys, k) * (len(groups[-1]) + 1) <= PADDING * (true + q * k) + 4096:
-            groups[-1].append(s)
-            true, queries, keys = true + q * k, max(queries, q), max(keys, k)
-        else:
-            groups.append([s])
-            true, queries, keys = q * k, q, k
-    return groups
+def _lineages(parents: Sequence[int]) -> list[tuple[int, ...]]:
+    """Each segment's ancestors, the eldest first, and itself."""
+    lineages: list[tuple[int, ...]] = []
+    for s, parent in enumerate(parents):
+        lineages.append((*lineages[parent], s) if parent >= 0 else (s,))
+    return lineages
 
 
-def _bucket(paths: Sequence[list[int]], lengths: Sequence[int]) -> Bucket:
-    B, Q, K = len(paths), max(lengths), max(map(len, paths))
-    query_BQ = torch.zeros(B, Q, dtype=torch.long)
-    key_BK = torch.zeros(B, K, dtype=torch.long)
-    last_BQ = torch.zeros(B, Q, dtype=torch.long)  # a padded query sees key 0 alone, so its softmax is finite
-    for row, (path, length) in enumerate(zip(paths, lengths, strict=True)):
-        key_BK[row, : len(path)] = torch.tensor(path)
-        query_BQ[row, :length] = torch.tensor(path[-length:])
-        last_BQ[row, :length] = torch.arange(len(path) - length, len(path))
-    return Bucket(query_BQ, key_BK, torch.arange(K) <= last_BQ[..., None])
+def _keys(block: range, segment_T: Tensor, lineages: Sequence[tuple[int, ...]], starts: Sequence[int]) -> list[int]:
+    """The places that some token of a block sees, in order."""
+    first, last = int(segment_T[block[0]]), int(segment_T[block[-1]])
+    seen = sorted({a for lineage in lineages[first : last + 1] for a in lineage})
+    return [t for s in seen for t in range(starts[s], min(starts[s + 1], block.stop))]
 
 
-def _ancestors(spans: Sequence[list[int]], starts: Sequence[int]) -> Tensor:
+def _grouped(keys: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Blocks with about equally many keys share a bucket, in the stream's order: where one bucket holds all, nothing is moved."""
+    group: list[int] = []
+    wanted = 0
+    for n in sorted(range(len(keys)), key=lambda n: len(keys[n])):
+        if group and _width(len(keys[n])) * (len(group) + 1) > PADDING * (wanted + len(keys[n])) + 32 * KEYS:
+            yield sorted(group)
+            group, wanted = [], 0
+        group.append(n)
+        wanted += len(keys[n])
+    yield sorted(group)
+
+
+def _width(keys: int) -> int:
+    return max(1, -(-keys // KEYS)) * KEYS
+
+
+def _bucket(members: Sequence[int], keys: Sequence[Sequence[int]], Q: int, segment_T: Tensor, above_SS: Tensor) -> Bucket:
+    K = _width(max(len(keys[n]) for n in members))
+    block_B = torch.tensor(members)
+    query_BQ = block_B[:, None] * Q + torch.arange(Q)
+    # Places past a block's own keys are filled with the stream's end, which no earlier token sees.
+    key_BK = torch.tensor([[*keys[n], *[len(segment_T) - 1] * (K - len(keys[n]))] for n in members])
+    filled_BK = torch.arange(K) < torch.tensor([len(keys[n]) for n in members])[:, None]
+    seen_BQK = above_SS[segment_T[query_BQ][..., None], segment_T[key_BK][:, None]] & (key_BK[:, None] <= query_BQ[..., None])
+    return Bucket(block_B, query_BQ, key_BK, seen_BQK & filled_BK[:, None])
+
+
+def _ancestors(lineages: Sequence[tuple[int, ...]], starts: Sequence[int]) -> Tensor:
     seen_TT = torch.eye(padded(starts[-1]), dtype=torch.bool)  # a padding token sees itself
-    for s, path in enumerate(spans):
-        own = starts[s + 1] - starts[s]
-        for i, t in enumerate(range(starts[s], starts[s + 1])):
-            seen_TT[t, path[: len(path) - own + i + 1]] = True
-    return seen_TT
+    for s, lineage in enumerate(lineages):
+        for a in lineage:
+            seen_TT[starts[s] : starts[s + 1], starts[a] : starts[a + 1]] = True
+    return seen_TT.tril()
 
 
 def _refuse(softcap: float | None, dropout: float, tree: Plan | None) -> Plan:
@@ -158,17 +170,18 @@ def blocks_attention(
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast the rotary product comes back in float32
     q_THd, k_THd, v_THd = (x[0].transpose(0, 1) for x in (query, key, value))
     group = q_THd.shape[1] // k_THd.shape[1]
-    queries = _gathered(q_THd, tree.query_X).split([bucket.query_BQ.numel() for bucket in tree.buckets])
+    q_NQHd = q_THd.unflatten(0, (len(tree.place_N), -1))
     sizes = [bucket.key_BK.numel() for bucket in tree.buckets]
     keys, values = (_gathered(x, tree.key_Y).split(sizes) for x in (k_THd, v_THd))
     out: list[Tensor] = []
-    for bucket, q_XHd, k_YHd, v_YHd in zip(tree.buckets, queries, keys, values, strict=True):
-        q_BHQd = q_XHd.unflatten(0, bucket.query_BQ.shape).transpose(1, 2)
+    for bucket, k_YHd, v_YHd in zip(tree.buckets, keys, values, strict=True):
+        q_BHQd = (q_NQHd if len(tree.buckets) == 1 else q_NQHd[bucket.block_B]).transpose(1, 2)
         k_BHKd, v_BHKd = (x.unflatten(0, bucket.key_BK.shape).transpose(1, 2).repeat_interleave(group, 1) for x in (k_YHd, v_YHd))
         score = torch.matmul(q_BHQd, k_BHKd.transpose(2, 3)) * scale
         weight = _softmax(score, bucket.within(sliding_window, tree.position_T)[:, None])
-        out.append(torch.matmul(weight.to(v_BHKd.dtype), v_BHKd).transpose(1, 2).flatten(0, 1))
-    return _gathered(torch.cat(out), tree.place_T)[None], None
+        out.append(torch.matmul(weight.to(v_BHKd.dtype), v_BHKd).transpose(1, 2))
+    o_NQHd = out[0] if len(out) == 1 else torch.cat(out)[tree.place_N]
+    return o_NQHd.flatten(0, 1)[None], None
 
 
 def _gathered(x_THd: Tensor, places: Tensor) -> Tensor:

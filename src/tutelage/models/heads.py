@@ -12,9 +12,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
 from torch.utils.checkpoint import checkpoint
 
 CHUNK = 1024
+ROUND = 128
+"""Rows are filled up to a multiple of this with zeros: products of few shapes find their kernels made already."""
 
 
 class ScalarHead(nn.Module):
@@ -57,16 +60,18 @@ def read_words(
     `words` maps hidden states to logits; `reference` is (hidden_MD, words) of the model that KL is measured against.
     """
     parts: list[tuple[Tensor, ...]] = []
+    M, missing = len(targets_M), -len(targets_M) % ROUND
+    hidden_MD, targets_M = pad(hidden_MD, (0, 0, 0, missing)), pad(targets_M, (0, missing))
+    other_MD, other_words = (None, None) if reference is None else (pad(reference[0], (0, 0, 0, missing)), reference[1])
     for start in range(0, max(len(targets_M), 1), CHUNK):
         rows = slice(start, start + CHUNK)
-        other = None if reference is None else reference[0][rows]
-        other_words = None if reference is None else reference[1]
+        other = None if other_MD is None else other_MD[rows]
         arguments = (hidden_MD[rows], targets_M[rows], tuple(wants), temperature, words, other, other_words)
         if torch.is_grad_enabled():
             parts.append(checkpoint(_chunk, *arguments, use_reentrant=False, preserve_rng_state=False))
         else:
             parts.append(_chunk(*arguments))
-    return {want: torch.cat([part[i] for part in parts]) for i, want in enumerate(wants)}
+    return {want: torch.cat([part[i] for part in parts])[:M] for i, want in enumerate(wants)}
 
 
 def _chunk(
@@ -78,20 +83,21 @@ def _chunk(
     other: Tensor | None,
     other_words: nn.Module | None,
 ) -> tuple[Tensor, ...]:
-    logit_MV = _wide(words(hidden)) / temperature
-    top_M = logit_MV.logsumexp(-1)
-    read: dict[str, Tensor] = {"logp": logit_MV.gather(-1, target[:, None])[:, 0] - top_M}
-    if "entropy" in wants or "kl" in wants:
-        logp_MV = logit_MV - top_M[:, None]
-        p_MV = logp_MV.exp()
-        read["entropy"] = -(p_MV * logp_MV).sum(-1)
-        if other is not None and other_words is not None:
-            with torch.no_grad():
-                other_MV = _wide(other_words(other)) / temperature
-                other_MV = other_MV - other_MV.logsumexp(-1, keepdim=True)  # as above, so that equal models differ by exactly 0
-            read["kl"] = (p_MV * (logp_MV - other_MV)).sum(-1)
+    logit_MV = _logits(words, hidden, temperature)
+    if tuple(wants) == ("logp",):
+        return (-cross_entropy(logit_MV, target, reduction="none"),)
+    logp_MV = logit_MV.log_softmax(-1)
+    p_MV = logp_MV.exp()
+    read = {"logp": logp_MV.gather(-1, target[:, None])[:, 0], "entropy": -(p_MV * logp_MV).sum(-1)}
+    if other is not None and other_words is not None:
+        with torch.no_grad():
+            other_MV = _logits(other_words, other, temperature).log_softmax(-1)
+        read["kl"] = (p_MV * (logp_MV - other_MV)).sum(-1)
     return tuple(read[want] for want in wants)
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+def _logits(words: nn.Module, hidden: Tensor, temperature: float) -> Tensor:
+    """In float32 or wider."""
+    logit_MV = words(hidden)
+    wide_MV = logit_MV if logit_MV.dtype == torch.float64 else logit_MV.float()
+    return wide_MV if temperature == 1 else wide_MV / temperature

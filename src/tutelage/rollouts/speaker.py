@@ -24,7 +24,7 @@ class RoleSpeaker:
     end: int
     """Id of the token that ends a response."""
     role: str = "policy"
-    rows: int = 256
+    rows: int = 512
     """Responses written at the same time; changes no number beyond rounding."""
 
     def generate(self, prompts: Sequence[Sequence[int]], addresses: Sequence[tuple[Key, ...]], sampling: Sampling) -> list[Sampled]:
