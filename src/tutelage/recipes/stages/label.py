@@ -57,7 +57,7 @@ class Label:
     too_long: TooLong = "refuse"
     """What to do with a prompt that leaves no room for a response."""
     sampling: Sampling = field(default_factory=Sampling)
-    chunk: Annotated[int, Ge(1)] = 64
+    chunk: Annotated[int, Ge(1)] = 128
     """Prompts between two saves: what a kill may cost."""
 
     def parents(self) -> dict[str, str]:
