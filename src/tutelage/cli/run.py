@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tutelage.cli import screen
+from tutelage.engine.ranks import ranks
 from tutelage.evals import table
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
@@ -26,7 +27,8 @@ def command(
 ) -> None:
     """Run a recipe: what is missing of it, or what changed.
 
-    Stopped or killed, the same command goes on where it was.
+    Stopped or killed, the same command goes on where it was. Several processes share the training stages under torchrun:
+    torchrun --nproc-per-node 2 -m tutelage run RECIPE.
     """
     checked = recipes.load(recipe, overrides or [])
     perform(checked, out or Path("runs") / checked.name, inexact, strict)
@@ -37,6 +39,8 @@ def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: b
     forecast = planning.forecast(checked, out, strict)
     rows.check_rows(checked, [row.step for row in forecast if row.why])
     planning.check_memory(checked, forecast)
+    if ranks().rank:
+        return runner.follow(checked, out, strict)
     if sum(row.seconds or 0.0 for row in forecast) > LONG:
         screen.notes.print(planning.table(forecast))
     with screen.progress() as shown:

@@ -109,10 +109,14 @@ class Run:
     def building(self, stage: str, hash: str) -> Path:
         """The directory in which a stage is being made: what an earlier, killed attempt left in it is still there."""
         self._at_work()
-        path = self.path / ARTIFACTS / (BUILDING + artifacts.folder(stage, hash))
+        path = self.under_way(stage, hash)
         with writing(path):
             path.mkdir(exist_ok=True)
         return path
+
+    def under_way(self, stage: str, hash: str) -> Path:
+        """Where `building` makes that directory."""
+        return self.path / ARTIFACTS / (BUILDING + artifacts.folder(stage, hash))
 
     def finish(self, artifact: Artifact) -> Artifact:
         """Turn what lies in `building(...)` into the artifact, and make it the stage's current one.

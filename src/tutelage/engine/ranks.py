@@ -7,6 +7,7 @@ last one. No average is taken anywhere, so the gradient is that of one process w
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -35,6 +36,11 @@ class Ranks:
         dist.all_gather_object(parts, list(own))
         return [item for part in parts for item in part]
 
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if self.size > 1:
+            dist.barrier()
+
     def sum_counts(self, own: Mapping[str, float]) -> dict[str, float]:
         """Counts of all processes, by name."""
         total: dict[str, float] = {}
@@ -58,5 +64,6 @@ def ranks() -> Ranks:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks()
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # Followers wait while the first process samples or evaluates alone, for as long as that takes.
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(days=7))
     return Ranks(dist.get_rank(), dist.get_world_size())

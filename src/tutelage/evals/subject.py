@@ -12,6 +12,7 @@ from typing import Literal, cast
 import torch
 
 from tutelage.core.text import Demonstration, Document, Prompt, Response, content_id
+from tutelage.data.pieces import cut
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
 from tutelage.evals.answers import Kept, Row
@@ -149,9 +150,7 @@ class Artifact:
         if isinstance(text, Demonstration):
             return self.renderer.demonstration(text)
         tree = self.renderer.document(text)
-        ids, writers, size = tree.responses[0], tree.writers[0], self.context or len(tree.responses[0])
-        starts = range(0, max(1, len(ids) - 1), size)
-        return [Tree((), (ids[s : s + size],), writers=(writers[s : s + size],)) for s in starts]
+        return cut(tree, self.context) if self.context else [tree]
 
     def _read(self, policy: Policy, trees: Sequence[Tree], need: str) -> list[list[float]]:
         """One list of numbers per response."""

@@ -5,8 +5,11 @@ from typing import Any
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
+from tutelage.data.pieces import batches
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
+from tutelage.engine.engine import Engine
+from tutelage.engine.train import Fixed, train
 from tutelage.feedback import tasks
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.filters import Filter
@@ -72,3 +75,12 @@ def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | No
         return None
     columns: Mapping[str, Any] = {"preferences": tuple(pairs), "weight": annotation.weight}
     return render.tree(annotation.prompt, annotation.responses, where=f"annotation {annotation.id}", **columns)
+
+
+def learn(work: Work, engine: Engine, trees: Sequence[Tree], batch: int, epochs: int, every: int, shown: Sequence[str]) -> int:
+    """Train on annotations, `batch` of them a step (all, where there are fewer); returns the number of steps."""
+    batch = min(batch, len(trees))
+    steps = max(1, round(epochs * len(trees) / batch))
+    source = Fixed(lambda step: batches(trees, batch, work.seed, step))
+    train(engine, source, steps, work.dir, work.progress, work.name, every, shown=shown)
+    return steps

@@ -5,6 +5,7 @@ learnt from, in any stage.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TypeVar
 
 from tutelage.core import readers
@@ -53,17 +54,10 @@ def demonstrations(source: Input, tokens: int) -> list[Demonstration]:
 
 
 def held_out_demonstrations(source: Input) -> list[Demonstration]:
-    """Demonstrations to measure on. The world's own come after those that it gives to learn from."""
+    """Demonstrations to measure on."""
     if source.synthetic is None:
         return _sided(source, "eval")[:HELD_OUT_DEMONSTRATIONS]
-    written = village_demonstrations.written(source.seed)
-    learnt = {d.prompt.id for d, _ in zip(written, range(LEARNT), strict=False)}
-    fresh = (d for d in written if d.prompt.id not in learnt)
-    return [d for d, _ in zip(fresh, range(HELD_OUT_DEMONSTRATIONS), strict=False)]
-
-
-LEARNT = 40_000
-"""More demonstrations than any recipe learns from: those after it are held out."""
+    return list(islice(village_demonstrations.written(source.seed, "heldout"), HELD_OUT_DEMONSTRATIONS))
 
 
 def prompts(source: Input, side: str, seed: int) -> list[Prompt]:

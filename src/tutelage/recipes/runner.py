@@ -22,10 +22,12 @@ from tutelage.core.progress import Progress, Silent, clock
 from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
+from tutelage.engine.ranks import ranks
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
+from tutelage.recipes.training import Machine
 from tutelage.recipes.work import Work
 
 RECIPE = "recipe.yaml"
@@ -69,6 +71,7 @@ def run(recipe: Recipe, out: Path, progress: Progress | None = None, inexact: bo
     with Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
         decisions = obey(opened.manifest.get("decisions"), inexact)
         settle(opened, recipe, decisions)
+        ranks().wait()
         ran: dict[str, str] = {}
         whole: dict[str, Artifact] = {}
         todo = plan(recipe, opened, strict)
@@ -159,20 +162,8 @@ def make(item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: M
     meter = Meter(folder, progress)
     if meter.resumed:
         progress.note(f"{step.name}: goes on after {clock(meter.spent)} of earlier work")
-    work = Work(
-        name=step.name,
-        dir=folder,
-        seed=recipe.seed,
-        model=recipe.model,
-        decisions=decisions,
-        progress=meter,
-        journal=lambda event: opened.journal({"stage": step.name, **event}),
-        run=opened.path,
-        recipe=recipe.name,
-        objective=step.objective,
-        sources={name: source(parent, item, recipe, whole) for name, parent in step.parents.items()},
-        whole=whole,
-    )
+    work = handed(item, recipe, opened, decisions, whole, meter, folder)
+    ranks().wait()
     results = step.stage.run(work)
     cost = meter.finish()
     artifact = Artifact(
@@ -188,8 +179,48 @@ def make(item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: M
         results=results,
     )
     made = opened.finish(artifact)
+    ranks().wait()
     progress.note(f"{step.name}: done in {clock(cost['seconds'])}, {cost['tokens']:,.0f} tokens")
     return made
+
+
+def handed(
+    item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: Mapping[str, Artifact], progress: Progress, folder: Path
+) -> Work:
+    """What a stage works with."""
+    return Work(
+        name=item.step.name,
+        dir=folder,
+        seed=recipe.seed,
+        model=recipe.model,
+        decisions=decisions,
+        progress=progress,
+        journal=lambda event: opened.journal({"stage": item.step.name, **event}),
+        run=opened.path,
+        recipe=recipe.name,
+        objective=item.step.objective,
+        sources={name: source(parent, item, recipe, whole) for name, parent in item.step.parents.items()},
+        whole=whole,
+    )
+
+
+def follow(recipe: Recipe, out: Path, strict: bool = False) -> None:
+    """What the other processes do under torchrun: train along in the stages that train, wait while the first one does the others.
+    They write nothing."""
+    together = ranks()
+    together.wait()
+    opened = Run.view(out)
+    decisions = obey(opened.manifest["decisions"], inexact=False)
+    whole: dict[str, Artifact] = {}
+    for item in plan(recipe, opened, strict):
+        if item.made is None:
+            together.wait()
+            if isinstance(getattr(item.step.stage, "machine", None), Machine):
+                item.step.stage.run(handed(item, recipe, opened, decisions, whole, Silent(), opened.under_way(item.step.name, item.hash)))
+            together.wait()
+        made = item.made or opened.find(item.step.name, item.hash)
+        assert made is not None
+        whole[item.hash] = made
 
 
 def source(parent: str, item: Todo, recipe: Recipe, whole: Mapping[str, Artifact]) -> Any:

@@ -9,14 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
-from tutelage.data.pieces import batches
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
-from tutelage.engine.train import Fixed, train
 from tutelage.models.adapters import Lora
 from tutelage.models.policy import SCALARS, Policy
-from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, preference_trees
+from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, new_head, precision, renderer
 from tutelage.recipes.work import Work
@@ -69,10 +67,7 @@ class Preference:
         roles = {"policy": role, "reference": frozen(role)} if any(need.endswith("@reference") for need in needs) else {"policy": role}
         policy = Policy(roles, words, precision(work))
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
-        batch = min(self.batch, len(trees))
-        steps = max(1, round(self.epochs * len(trees) / batch))
-        source = Fixed(lambda step: batches(trees, batch, work.seed, step))
-        shown = (*objective.terms, "agree")
-        train(engine, source, steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=shown)
+        every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
+        steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)
         left = leave(work, policy, role, role.head)
         return {**left, **told, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}

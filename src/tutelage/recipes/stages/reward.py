@@ -10,19 +10,17 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge
 
-from tutelage.data.pieces import batches
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
-from tutelage.engine.train import Fixed, train
 from tutelage.models.adapters import Lora
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.objectives.reward import Reward as Objective
 from tutelage.recipes import material
-from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, preference_trees
+from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, precision, renderer
 from tutelage.recipes.work import Work
@@ -76,11 +74,8 @@ class Reward:
         head = new_head(model, work.seed)
         policy = Policy({"policy": learner(model, self.adapter, work.seed, head)}, words, precision(work))
         engine = Engine(policy, Objective(self.center), {"policy": self.rates}, self.machine.micro_tokens, ranks())
-        batch = min(self.batch, len(trees))
-        steps = max(1, round(self.epochs * len(trees) / batch))
-        source = Fixed(lambda step: batches(trees, batch, work.seed, step))
         every, shown = self.machine.checkpoint_every, ("preference", "agree")
-        train(engine, source, steps, work.dir, work.progress, work.name, every, shown=shown)
+        steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)
         scale = self._scale(work, policy, head, trees, render)
         left = leave(work, policy, policy.roles["policy"], head)
         return {**left, **told, **scale, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}
