@@ -36,7 +36,7 @@ class Sft:
     """Times each demonstration is learnt from; 1-3, InstructGPT 16."""
     tokens: Annotated[int, Ge(100)] | None = None
     """Tokens of demonstrations that the built-in world writes; null: by the model's size (nano 20k, tiny 400k). A file is taken whole."""
-    step_tokens: Annotated[int, Ge(64)] = 1024
+    step_tokens: Annotated[int, Ge(64)] = 2048
     """Tokens per optimiser step, prompts included."""
     too_long: TooLong = "refuse"
     """What to do with a demonstration whose prompt fills the context: refuse it, or leave it out and say how many."""
