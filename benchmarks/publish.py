@@ -1,4 +1,4 @@
-"""Writes a run's report into docs/results.md as Markdown:  python benchmarks/publish.py RUN "built-in world"
+"""Writes a run's report into docs/results.md as Markdown:  python benchmarks/publish.py RUN "built-in world" [--answers]
 
 What stands between `<!-- results: NAME -->` and the next such marker is replaced; every figure comes from the run's report.json.
 """
@@ -12,10 +12,11 @@ from typing import Any
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
 
-def main(run: Path, name: str) -> None:
+def main(run: Path, name: str, with_answers: bool) -> None:
     (found,) = sorted(run.glob("artifacts/evaluate-*/report.json"), key=lambda p: p.stat().st_mtime)[-1:]
     plain = json.loads(found.read_text())
-    body = "\n\n".join([plain["sentence"], results(plain), differences(plain), claims(plain), costs(plain)])
+    told = [plain["sentence"], results(plain), differences(plain), claims(plain), curves(plain), costs(plain)]
+    body = "\n\n".join(part for part in [*told, *([examples(plain)] if with_answers else [])] if part)
     marker = f"<!-- results: {name} -->"
     before, _, after = PAGE.read_text().partition(marker)
     rest = re.search(r"<!-- results: ", after)
@@ -59,10 +60,35 @@ def costs(plain: dict[str, Any]) -> str:
     return table(["stage", "tokens", "seconds", "tokens/s", "peak memory, GiB"], lines)
 
 
+def curves(plain: dict[str, Any]) -> str:
+    """What probes saw during training: a row per stage and figure, a column per optimiser step."""
+    parts = []
+    for stage in dict.fromkeys(stage for lines in plain["curves"].values() for stage in lines):
+        lines = {name: lines[stage] for name, lines in plain["curves"].items() if stage in lines}
+        steps = [f"{point['step']:.0f}" for point in next(iter(lines.values()))]
+        rows = [[name, *(f"{point['value']:.2f}" for point in points)] for name, points in lines.items()]
+        parts.append(table([f"{stage}, step", *steps], rows))
+    return "\n\n".join(parts)
+
+
+def examples(plain: dict[str, Any]) -> str:
+    """Prompts and every stage's answer, as the report picked them; one line each, shortened to 300 characters."""
+    parts = [plain["picked"]]
+    for example in plain["examples"]:
+        answers = [[shown["stage"], short(shown["text"]), shown["note"]] for shown in example["answers"]]
+        parts.append(f"**{short(example['prompt'])}**\n\n" + table(["stage", "answer", ""], answers))
+    return "\n\n".join(parts)
+
+
+def short(text: str) -> str:
+    line = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+    return line if len(line) <= 300 else line[:300] + "\u2026"
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], "--answers" in sys.argv[3:])

@@ -61,6 +61,8 @@ def as_json(found: Findings) -> dict[str, Any]:
         "cost": {note.name: asdict(note.cost) for note in found.stages if note.cost},
         "stages": [{"name": n.name, "method": n.method, "parent": n.parent, "hash": n.hash} for n in found.stages],
         "expected": [{"claim": j.claim.text(found.label), "held": j.held, "reason": j.reason} for j in found.judgements],
+        "examples": [asdict(example) for example in found.examples],
+        "picked": found.picked,
         "data": [asdict(source) for source in found.data],
         "people": [asdict(source) for source in found.people],
         "untested": list(found.untested),
