@@ -1,7 +1,8 @@
 """PPO against a reward model or a rule, with the KL to the beginning in the reward and, if wanted, pre-training text beside (PPO-ptx).
 
-Roles: the policy; its reference, frozen as it began; the reward model, frozen; the value model, which begins as the reward model
-(InstructGPT section 3.5) or, under a rule, as the policy with a head of zeros.
+Roles: the policy; its reference, frozen as it began; the reward model, frozen; the value model, which begins as the reward model's network
+or, under a rule, as the policy's, with a head of zeros. (InstructGPT, appendix C.4, keeps the reward model's head too. It is trained at last
+tokens only: at the others it explained returns far worse than nothing would, see docs/decisions.md.)
 
 What probes see during training (answers, scores, KL on prompts that nothing learns from) is written down for the evals; the truth
 about the answers is not read here.
@@ -168,7 +169,7 @@ class Ppo:
         network, _ = weights.load(folder, torch.float32)
         head = weights.load_head(folder)
         assert head is not None
-        value = Role(copy.deepcopy(network), None, copy.deepcopy(head), trains=True)
+        value = Role(copy.deepcopy(network), None, ScalarHead(width(network)), trains=True)
         return {"policy": policy, "reference": reference, "reward": Role(network, None, head), "value": value}
 
     def _scorer(self, work: Work, render: Renderer) -> Scorer:
