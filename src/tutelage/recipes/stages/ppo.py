@@ -57,7 +57,7 @@ class Ptx:
     """Text: an input."""
     coef: Annotated[float, Gt(0.0)] = 0.05
     """Weight of the mean nats per text token against the mean policy loss per sampled token. (InstructGPT's 27.8 is on another scale.)"""
-    tokens: Annotated[int, Ge(64)] = 1024
+    tokens: Annotated[int, Ge(64)] = 512
     """Text tokens per optimiser step."""
 
 
@@ -82,11 +82,11 @@ class Ppo:
     kl_coef: Annotated[float, Ge(0.0)] = 0.3
     """Price of a nat of KL, in scaled units of reward (1 is the standard deviation over samples); 0.05-0.5: the lower, the further the
     policy goes, and the sooner it finds what the reward model is wrong about."""
-    rollouts: Phases = field(default_factory=lambda: Phases(minibatches=4))
+    rollouts: Phases = field(default_factory=lambda: Phases(prompts=64, minibatches=2))
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""
     loss: PPO = field(default_factory=PPO)
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=6e-4, schedule="linear", warmup=0.02))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=4e-4, schedule="linear", warmup=0.02, final=0.0))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
     adapter: Lora | None = None
