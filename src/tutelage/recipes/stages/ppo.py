@@ -65,7 +65,7 @@ class Ptx:
 class Ppo:
     """Reinforce what a reward model (or a rule) scores high."""
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     produces: ClassVar[Literal["model"]] = "model"
     takes: ClassVar = {"init": ("model",), "reward_model": ("reward",), "prompts": ("input",), "ptx": ("input",)}
 
@@ -78,7 +78,7 @@ class Ppo:
     split: Literal["label", "rl", "eval", "all"] = "rl"
     """Which of the prompts; `all` for prompts that nothing else uses (then set probe_every to 0)."""
     updates: Annotated[int, Ge(1)] | None = None
-    """Rounds of sampling and learning; null: by the model's size (nano 2, tiny 48)."""
+    """Rounds of sampling and learning; null: by the model's size (nano 2, tiny 40)."""
     kl_coef: Annotated[float, Ge(0.0)] = 0.3
     """Price of a nat of KL, in scaled units of reward (1 is the standard deviation over samples); 0.05-0.5: the lower, the further the
     policy goes, and the sooner it finds what the reward model is wrong about."""
