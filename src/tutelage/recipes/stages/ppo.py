@@ -82,11 +82,11 @@ class Ppo:
     kl_coef: Annotated[float, Ge(0.0)] = 0.3
     """Price of a nat of KL, in scaled units of reward (1 is the standard deviation over samples); 0.05-0.5: the lower, the further the
     policy goes, and the sooner it finds what the reward model is wrong about."""
-    rollouts: Phases = field(default_factory=lambda: Phases(prompts=64, minibatches=2))
+    rollouts: Phases = field(default_factory=lambda: Phases(prompts=96, minibatches=2))
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""
     loss: PPO = field(default_factory=PPO)
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=4e-4, schedule="linear", warmup=0.02, final=0.0))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.02, final=0.0))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
     adapter: Lora | None = None

@@ -42,7 +42,7 @@ class Sft:
     """What to do with a demonstration whose prompt fills the context: refuse it, or leave it out and say how many."""
     train_history: bool = False
     """Also train the assistant's earlier turns of a conversation."""
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=1e-3))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=1.5e-3))
     adapter: Lora | None = None
     """Train a LoRA adapter instead of all weights."""
     machine: Machine = field(default_factory=Machine)
