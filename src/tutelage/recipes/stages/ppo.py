@@ -1,8 +1,8 @@
 """PPO against a reward model or a rule, with the KL to the beginning in the reward and, if wanted, pre-training text beside (PPO-ptx).
 
-Roles: the policy; its reference, frozen as it began; the reward model, frozen; the value model, which begins as the reward model's network
-or, under a rule, as the policy's, with a head of zeros. (InstructGPT, appendix C.4, keeps the reward model's head too. It is trained at last
-tokens only: at the others it explained returns far worse than nothing would, see docs/decisions.md.)
+Roles: the policy; its reference, frozen as it began; the reward model, frozen; the value model, which begins as the network of the
+reward model (under a rule, of the policy) with a head of zeros. InstructGPT, appendix C.4, keeps the reward model's head; trained at
+last tokens only, it explains returns at the others far worse than nothing would (docs/decisions.md).
 
 What probes see during training (answers, scores, KL on prompts that nothing learns from) is written down for the evals; the truth
 about the answers is not read here.
