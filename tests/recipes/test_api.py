@@ -30,5 +30,5 @@ def test_few_kernels_are_kept_unless_somebody_says_how_many():
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     code = f"import os, tutelage; print(os.environ['{name}'])"
     bare = {key: value for key, value in environment().items() if key != name}
-    for given, kept in ((bare, "128"), ({**bare, name: "7"}, "7")):
+    for given, kept in ((bare, "256"), ({**bare, name: "7"}, "7")):
         assert subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True).stdout.strip() == kept

@@ -2,17 +2,18 @@
 
 Every process takes each n-th example of a step, adds up the counts before its first backward pass and the gradients after its
 last one. No average is taken anywhere, so the gradient is that of one process whatever the number of processes.
+
+The runner asks who it is before it knows whether anything has to be computed, so torch is imported only where processes talk.
 """
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-import torch.distributed as dist
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ class Ranks:
         """All processes' items, in rank order."""
         if self.size == 1:
             return list(own)
+        import torch.distributed as dist
+
         parts: list[list[T]] = [[] for _ in range(self.size)]
         dist.all_gather_object(parts, list(own))
         return [item for part in parts for item in part]
@@ -39,6 +42,8 @@ class Ranks:
     def wait(self) -> None:
         """Until every process has come here."""
         if self.size > 1:
+            import torch.distributed as dist
+
             dist.barrier()
 
     def sum_counts(self, own: Mapping[str, float]) -> dict[str, float]:
@@ -49,13 +54,15 @@ class Ranks:
                 total[name] = total.get(name, 0.0) + count
         return total
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+    def sum_gradients(self, parameters: "Iterable[nn.Parameter]") -> None:
         """Gradients of all processes, added in place. A parameter without a gradient counts as zeros."""
         if self.size == 1:
             return
+        import torch.distributed as dist
+
         for p in parameters:
             if p.grad is None:
-                p.grad = torch.zeros_like(p)
+                p.grad = p.detach().new_zeros(p.shape)
             dist.all_reduce(p.grad)
 
 
@@ -63,6 +70,9 @@ def ranks() -> Ranks:
     """This process under torchrun, or the only one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks()
+    import torch
+    import torch.distributed as dist
+
     if not dist.is_initialized():
         # Followers wait while the first process samples or evaluates alone, for as long as that takes.
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(days=7))

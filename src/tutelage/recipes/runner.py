@@ -27,7 +27,6 @@ from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
-from tutelage.recipes.training import Machine
 from tutelage.recipes.work import Work
 
 RECIPE = "recipe.yaml"
@@ -215,7 +214,7 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> None:
     for item in plan(recipe, opened, strict):
         if item.made is None:
             together.wait()
-            if isinstance(getattr(item.step.stage, "machine", None), Machine):
+            if hasattr(item.step.stage, "machine"):  # only stages that train have it
                 item.step.stage.run(handed(item, recipe, opened, decisions, whole, Silent(), opened.under_way(item.step.name, item.hash)))
             together.wait()
         made = item.made or opened.find(item.step.name, item.hash)
