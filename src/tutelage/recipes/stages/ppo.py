@@ -78,7 +78,7 @@ class Ppo:
     split: Literal["label", "rl", "eval", "all"] = "rl"
     """Which of the prompts; `all` for prompts that nothing else uses (then set probe_every to 0)."""
     updates: Annotated[int, Ge(1)] | None = None
-    """Rounds of sampling and learning; null: by the model's size (nano 2, tiny 40)."""
+    """Rounds of sampling and learning; null: by the model's size (nano 2, tiny 30)."""
     kl_coef: Annotated[float, Ge(0.0)] = 0.3
     """Price of a nat of KL, in scaled units of reward (1 is the standard deviation over samples); 0.05-0.5: the lower, the further the
     policy goes, and the sooner it finds what the reward model is wrong about."""
@@ -86,7 +86,7 @@ class Ppo:
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""
     loss: PPO = field(default_factory=PPO)
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.02, final=0.0))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=6e-4, schedule="linear", warmup=0.02, final=0.0))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
     adapter: Lora | None = None
