@@ -1,8 +1,9 @@
 """From artifacts to what evals can ask: each stage's model with its parent, its judge, its curve, and what it is measured on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from transformers import AutoConfig
@@ -24,11 +25,13 @@ from tutelage.models.roles import Role
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
 from tutelage.recipes.sources import Input
-from tutelage.recipes.training import precision
+from tutelage.recipes.training import fitting, precision
 from tutelage.recipes.work import Work
 from tutelage.synthetic import items
 from tutelage.synthetic.gold import Gold, opened
 from tutelage.synthetic.scores import Scores
+
+T = TypeVar("T")
 
 
 def grader(seed: int) -> Callable[[Prompt, str, bool], Scores]:
@@ -103,8 +106,22 @@ class Subjects:
         if grade is None or self.on.pairs or not asked:
             return
         pairs = gold_pairs(asked, policy.answers(asked, samples), lambda p, text, done: grade(p, text, done).overall)
-        self.on = replace(self.on, pairs=pairs)
-        self.made = {name: replace(subject, material=self.on) for name, subject in self.made.items()}
+        self._use(replace(self.on, pairs=pairs))
+
+    def leave_out_too_long(self, subject: Subject) -> None:
+        """Keep what leaves room for an answer in the context of `subject`; how much was left out is noted."""
+        on, room = self.on, self.sampling.max_tokens
+
+        def kept(rows: Sequence[T], prompt: Callable[[T], Prompt], room: int = 1) -> tuple[T, ...]:
+            return tuple(fitting(self.work, rows, prompt, subject.renderer, "leave_out", room)) if rows else ()
+
+        prompts, heldout = (kept(rows, lambda p: p, room) for rows in (on.prompts, on.heldout))
+        pairs, shown = kept(on.pairs, lambda pair: pair.prompt), kept(on.demonstrations, lambda row: row.prompt)
+        self._use(replace(on, prompts=prompts, heldout=heldout, pairs=pairs, demonstrations=shown))
+
+    def _use(self, on: Material) -> None:
+        self.on = on
+        self.made = {name: replace(subject, material=on) for name, subject in self.made.items()}
 
     def curve(self, artifact: Artifact) -> list[dict[str, object]]:
         """What the stage's probes saw, graded now."""

@@ -79,6 +79,7 @@ class Evaluate:
         given = {name: source for name in GIVEN if isinstance(source := work.sources.get(name), Input)}
         meter, sized = suite.Meter(work.progress), budget(work.model)
         subjects = Subjects(work, measured_on(given, work.seed, self.count or sized.answered_prompts), self.sampling, meter.heard)
+        subjects.leave_out_too_long(self._subject(work, subjects, 0))
         chosen = [self._subject(work, subjects, n) for n in range(len(self.models))]
         judged = next((s for s in chosen if s.kind == "reward" and s.parent is not None), None)
         if judged is not None and judged.parent is not None and "reward_accuracy" in self.evals:
