@@ -17,11 +17,18 @@ def main(run: Path, name: str, with_answers: bool) -> None:
     plain = json.loads(found.read_text())
     told = [plain["sentence"], results(plain), differences(plain), claims(plain), curves(plain), costs(plain)]
     body = "\n\n".join(part for part in [*told, *([examples(plain)] if with_answers else [])] if part)
+    replace(name, body)
+
+
+def replace(name: str, body: str) -> None:
+    """What stands between this marker and the next one (or a heading) on the page."""
     marker = f"<!-- results: {name} -->"
-    before, _, after = PAGE.read_text().partition(marker)
-    rest = re.search(r"<!-- results: ", after)
+    before, found, after = PAGE.read_text().partition(marker)
+    if not found:
+        raise SystemExit(f"{PAGE} has no line {marker}")
+    rest = re.search(r"^(<!-- results: |#)", after, re.MULTILINE)
     kept = after[rest.start() :] if rest else ""
-    PAGE.write_text(f"{before}{marker}\n\n{body}\n\n{kept}")
+    PAGE.write_text(f"{before}{marker}\n\n{body}\n\n{kept}".rstrip() + "\n")
 
 
 def results(plain: dict[str, Any]) -> str:
