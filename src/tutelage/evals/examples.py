@@ -28,7 +28,7 @@ def best_median_worst(main: Subject, before: Subject | None, own: Result, other:
     results = [(main, own), *([(before, other)] if before is not None and other is not None else [])]
     values = {subject.stage: {s.prompt: s.value for s in result.samples} for subject, result in results}
     subjects = [subject for subject in (before, main) if subject is not None]
-    said = answered(subjects)
+    said = answered(subjects, main.material.prompts)
     prompts = {prompt.id: prompt for prompt in main.material.prompts}
     examples = tuple(
         example(heading, prompts[order[place]], said, {stage: f"{v[order[place]]:.2f}" for stage, v in values.items() if order[place] in v})
@@ -39,15 +39,15 @@ def best_median_worst(main: Subject, before: Subject | None, own: Result, other:
 
 def first(subjects: Sequence[Subject], n: int = 10) -> tuple[tuple[Example, ...], str]:
     """The first `n` prompts with every subject's answer: before and after."""
-    said = answered(subjects)
     prompts = subjects[0].material.prompts[:n]
+    said = answered(subjects, prompts)
     examples = tuple(example(f"{place}", prompt, said, {}) for place, prompt in enumerate(prompts, 1))
     return examples, f"The first {len(prompts)} prompts of the eval split; none was picked by hand."
 
 
-def answered(subjects: Sequence[Subject]) -> dict[str, dict[str, Answer]]:
-    """{stage: {prompt id: answer}}: those that the evals have asked for already."""
-    return {s.stage: {p.id: a for p, (a,) in zip(s.material.prompts, s.answers(s.material.prompts), strict=True)} for s in subjects}
+def answered(subjects: Sequence[Subject], prompts: Sequence[Prompt]) -> dict[str, dict[str, Answer]]:
+    """{stage: {prompt id: answer}}."""
+    return {s.stage: {p.id: a for p, (a,) in zip(prompts, s.answers(prompts), strict=True)} for s in subjects}
 
 
 def example(heading: str, prompt: Prompt, said: Mapping[str, Mapping[str, Answer]], notes: Mapping[str, str]) -> Example:
