@@ -219,7 +219,10 @@ def test_killed_at_many_random_moments_the_same_bytes_come_out(tmp_path):
 def test_ctrl_c_leaves_with_130_and_goes_on(tmp_path):
     path = page(tmp_path, folder_model(tmp_path).replace("rate: 0.03", "rate: 0.03, pause: 0.1, steps: 20"))
     out = tmp_path / "run"
-    process = subprocess.Popen(command(path, out), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # Where the tests run in the background, Ctrl-C is ignored and children inherit that.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = subprocess.Popen(command(path, out), cwd=ROOT, env=environment(), **pipes, **heard)
     while not list(out.glob("artifacts/.building-ppo-*/links.jsonl")):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
