@@ -4,30 +4,28 @@ Each run is another seed of the recipe; every figure comes from its report.json.
 `<!-- results: seeds -->`. What `make effects` asserts is marked where it is missed.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from publish import replace, table
+from publish import replace, report, table
 
 
 def main(runs: list[Path]) -> None:
-    reports = [json.loads(max(run.glob("artifacts/evaluate-*/report.json"), key=lambda p: p.stat().st_mtime).read_text()) for run in runs]
-    columns = [column(report) for report in reports]
+    columns = [column(report(run)) for run in runs]
     rows = [[name, *(found[name] for found in columns)] for name in columns[0]]
     replace("seeds", table(["", *(f"seed {seed}" for seed in range(len(runs)))], rows))
 
 
-def column(report: dict[str, Any]) -> dict[str, str]:
-    evals, accuracy = report["evals"], report["evals"]["reward_accuracy"]
+def column(plain: dict[str, Any]) -> dict[str, str]:
+    evals, accuracy = plain["evals"], plain["evals"]["reward_accuracy"]
     own = accuracy["reward_model"]["mean"]
     feature, best = max(((stage, x["mean"]) for stage, x in accuracy.items() if stage != "reward_model"), key=lambda pair: pair[1])
-    ppo, best_of, dpo = (difference(report, *pair) for pair in (("ppo", "sft"), ("ppo", "sft best of 4"), ("dpo", "sft")))
-    without, text = (difference(report, stage, "sft", "forgetting") for stage in ("ppo_no_ptx", "ppo"))
+    ppo, best_of, dpo = (difference(plain, *pair) for pair in (("ppo", "sft"), ("ppo", "sft best of 4"), ("dpo", "sft")))
+    without, text = (difference(plain, stage, "sft", "forgetting") for stage in ("ppo_no_ptx", "ppo"))
     return {
         "SFT, overall gold": f"{evals['overall']['sft']['mean']:.3f}",
-        "SFT over base": told(difference(report, "sft", "base"), lambda d: d["low"] > 0),
+        "SFT over base": told(difference(plain, "sft", "base"), lambda d: d["low"] > 0),
         "PPO over SFT (at least 0.06)": told(ppo, lambda d: d["difference"] >= 0.06 and d["low"] > 0),
         "PPO's KL, nats per answer": f"{evals['kl']['ppo']['mean']:.2f}",
         "PPO over best of 4 by its reward model (not below 0)": told(best_of, lambda d: d["difference"] >= 0),
@@ -38,8 +36,8 @@ def column(report: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def difference(report: dict[str, Any], a: str, b: str, name: str = "overall") -> dict[str, float]:
-    return next(c for c in report["comparisons"] if (c["a"], c["b"], c["eval"], c["family"]) == (a, b, name, ""))
+def difference(plain: dict[str, Any], a: str, b: str, name: str = "overall") -> dict[str, float]:
+    return next(c for c in plain["comparisons"] if (c["a"], c["b"], c["eval"], c["family"]) == (a, b, name, ""))
 
 
 def told(found: dict[str, float], held: Any) -> str:

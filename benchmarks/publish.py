@@ -3,21 +3,29 @@
 What stands between `<!-- results: NAME -->` and the next such marker is replaced; every figure comes from the run's report.json.
 """
 
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from tutelage.cli.screen import report_of
+
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
 
 def main(run: Path, name: str, with_answers: bool) -> None:
-    (found,) = sorted(run.glob("artifacts/evaluate-*/report.json"), key=lambda p: p.stat().st_mtime)[-1:]
-    plain = json.loads(found.read_text())
+    plain = report(run)
     told = [plain["sentence"], results(plain), differences(plain), claims(plain), curves(plain), costs(plain)]
     body = "\n\n".join(part for part in [*told, *([examples(plain)] if with_answers else [])] if part)
     replace(name, body)
+
+
+def report(run: Path) -> dict[str, Any]:
+    """The run's current report.json."""
+    found = report_of(run)
+    if found is None:
+        raise SystemExit(f"{run} has no report yet")
+    return found[1]
 
 
 def replace(name: str, body: str) -> None:

@@ -1,6 +1,6 @@
 """The published effects, measured: the demo's own recipe at the demo's own size, on the seeds given by TUTELAGE_SEEDS (default: 0).
 
-Run by `make effects`, about a quarter of an hour per seed. What is asserted is what the recipe claims, and what it should: a claim
+Run by `make effects`, about as long as the demo per seed. What is asserted is what the recipe claims, and what it should: a claim
 that fails is a test that fails (docs/results.md says which do). Intervals are 95 %, clustered by prompt, differences paired.
 """
 

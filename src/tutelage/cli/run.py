@@ -36,11 +36,12 @@ def command(
 
 def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: bool = False) -> None:
     """Plan, run and close: what every command that trains does."""
+    if ranks().rank:  # the first process checks, tells and closes for all
+        runner.run(checked, out, inexact=inexact, strict=strict)
+        return
     forecast = planning.forecast(checked, out, strict)
     rows.check_rows(checked, [row.step for row in forecast if row.why])
     planning.check_memory(checked, forecast)
-    if ranks().rank:
-        return runner.follow(checked, out, strict)
     if sum(row.seconds or 0.0 for row in forecast) > LONG:
         screen.notes.print(planning.table(forecast))
     with screen.progress() as shown:

@@ -5,12 +5,12 @@
 orthogonal(u): five steps of x <- a x + (b x x' + c (x x')^2) x, a Newton-Schulz iteration in bfloat16 that brings all singular values
 near 1. The factor gives steps AdamW's root mean square (Liu et al., arXiv 2502.16982), so AdamW's rates serve. The numbers are those of
 `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")`, which the tests compare with; matrices of one shape go through the iteration together,
-which on a small model is several times faster than one after another.
+because a small model's are too small to keep a processor busy one after another.
 
 N matrices of one shape, R rows, C columns.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": 1e-3, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
             shapes: dict[torch.Size, list[Tensor]] = {}
             for p in group["params"]:
@@ -43,7 +43,10 @@ class Muon(torch.optim.Optimizer):
     def _momentum(self, p: Tensor) -> Tensor:
         """Nesterov's: the gradient and the running mean, mixed once more."""
         assert p.grad is not None
-        mean = self.state[p].setdefault("momentum", torch.zeros_like(p))
+        state = self.state[p]
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        mean = state["momentum"]
         mean.lerp_(p.grad, 1 - MOMENTUM)
         return p.grad.lerp(mean, MOMENTUM)
 

@@ -30,7 +30,9 @@ ROUND = 128
 KEYS = 64
 """A bucket's number of keys is a multiple of this, for the same reason."""
 PADDING = 1.5
-"""A block joins a bucket while the bucket's keys stay below this multiple of those that are wanted."""
+"""A block joins a bucket while the bucket's keys stay below this multiple of those that are wanted,"""
+SLACK = 32 * KEYS
+"""or while they exceed that by fewer than this: another bucket would cost more."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def plan(batch: PackedBatch, dense: bool = False) -> Plan:
 
 
 def padded(tokens: int) -> int:
-    """The length of a stream with its padding."""
+    """The length of a stream, or of any rows that are multiplied, with its padding."""
     return -(-tokens // ROUND) * ROUND
 
 
@@ -110,7 +112,7 @@ def _grouped(keys: Sequence[Sequence[int]]) -> Iterator[list[int]]:
     group: list[int] = []
     wanted = 0
     for n in sorted(range(len(keys)), key=lambda n: len(keys[n])):
-        if group and _width(len(keys[n])) * (len(group) + 1) > PADDING * (wanted + len(keys[n])) + 32 * KEYS:
+        if group and _width(len(keys[n])) * (len(group) + 1) > PADDING * (wanted + len(keys[n])) + SLACK:
             yield sorted(group)
             group, wanted = [], 0
         group.append(n)
@@ -126,8 +128,7 @@ def _bucket(members: Sequence[int], keys: Sequence[Sequence[int]], Q: int, segme
     K = _width(max(len(keys[n]) for n in members))
     block_B = torch.tensor(members)
     query_BQ = block_B[:, None] * Q + torch.arange(Q)
-    # Places past a block's own keys are filled with the stream's end, which no earlier token sees.
-    key_BK = torch.tensor([[*keys[n], *[len(segment_T) - 1] * (K - len(keys[n]))] for n in members])
+    key_BK = torch.tensor([[*keys[n], *[0] * (K - len(keys[n]))] for n in members])  # past its own keys a block sees nothing
     filled_BK = torch.arange(K) < torch.tensor([len(keys[n]) for n in members])[:, None]
     seen_BQK = above_SS[segment_T[query_BQ][..., None], segment_T[key_BK][:, None]] & (key_BK[:, None] <= query_BQ[..., None])
     return Bucket(block_B, query_BQ, key_BK, seen_BQK & filled_BK[:, None])

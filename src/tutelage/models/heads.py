@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 from torch.utils.checkpoint import checkpoint
 
+from tutelage.models.attention import padded
+
 CHUNK = 1024
-ROUND = 128
-"""Rows are filled up to a multiple of this with zeros: products of few shapes find their kernels made already."""
 
 
 class ScalarHead(nn.Module):
@@ -60,7 +60,7 @@ def read_words(
     `words` maps hidden states to logits; `reference` is (hidden_MD, words) of the model that KL is measured against.
     """
     parts: list[tuple[Tensor, ...]] = []
-    M, missing = len(targets_M), -len(targets_M) % ROUND
+    M, missing = len(targets_M), padded(len(targets_M)) - len(targets_M)
     hidden_MD, targets_M = pad(hidden_MD, (0, 0, 0, missing)), pad(targets_M, (0, missing))
     other_MD, other_words = (None, None) if reference is None else (pad(reference[0], (0, 0, 0, missing)), reference[1])
     for start in range(0, max(len(targets_M), 1), CHUNK):

@@ -26,6 +26,8 @@ from tutelage.models.sampling import Sampling, draw
 
 __all__ = ["Sampled", "Sampler", "Sampling"]
 
+ROWS = 512
+"""Responses written at the same time; fewer leave a processor waiting for small operations."""
 PREFILL = 8192
 """Columns of prompts that are read in one pass."""
 
@@ -47,7 +49,7 @@ class Sampler:
     `end`: id of the end token. `rows`: responses written at the same time. `dtype`: torch.bfloat16 runs under autocast.
     """
 
-    def __init__(self, model: nn.Module, end: int, rows: int = 512, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, model: nn.Module, end: int, rows: int = ROWS, dtype: torch.dtype | None = None) -> None:
         inner = model.get_base_model() if isinstance(model, PeftModel) else model
         if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
             raise NotImplementedError("the sampler knows adapters inside the network's layers, not learnt prompts")

@@ -63,8 +63,10 @@ def run(recipe: Recipe, out: Path, progress: Progress | None = None, inexact: bo
 
     `inexact` goes on with a run begun on another processor or torch; `strict` also makes again what other code made. Raises
     UserError, before anything is written, for a directory of another recipe or in use; Interrupted when the machine fails. After
-    that, a kill or Ctrl-C, the same call goes on.
+    that, a kill or Ctrl-C, the same call goes on. Under torchrun every process calls this: the first one leads, the others follow.
     """
+    if ranks().rank:
+        return follow(recipe, out, strict)
     shown = progress or Silent()
     began = time.monotonic()
     with Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
@@ -203,9 +205,10 @@ def handed(
     )
 
 
-def follow(recipe: Recipe, out: Path, strict: bool = False) -> None:
+def follow(recipe: Recipe, out: Path, strict: bool = False) -> Outcome:
     """What the other processes do under torchrun: train along in the stages that train, wait while the first one does the others.
     They write nothing."""
+    began = time.monotonic()
     together = ranks()
     together.wait()
     opened = Run.view(out)
@@ -220,6 +223,7 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> None:
         made = item.made or opened.find(item.step.name, item.hash)
         assert made is not None
         whole[item.hash] = made
+    return Outcome(out, {artifact.stage: artifact for artifact in whole.values()}, seconds=time.monotonic() - began)
 
 
 def source(parent: str, item: Todo, recipe: Recipe, whole: Mapping[str, Artifact]) -> Any:

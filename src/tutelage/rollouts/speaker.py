@@ -12,7 +12,7 @@ import torch
 from tutelage.core.randomness import Key
 from tutelage.models.policy import Policy
 from tutelage.models.roles import active
-from tutelage.models.sampler import Sampled, Sampler
+from tutelage.models.sampler import ROWS, Sampled, Sampler
 from tutelage.models.sampling import Sampling
 
 
@@ -24,7 +24,7 @@ class RoleSpeaker:
     end: int
     """Id of the token that ends a response."""
     role: str = "policy"
-    rows: int = 512
+    rows: int = ROWS
     """Responses written at the same time; changes no number beyond rounding."""
 
     def generate(self, prompts: Sequence[Sequence[int]], addresses: Sequence[tuple[Key, ...]], sampling: Sampling) -> list[Sampled]:
