@@ -30,21 +30,19 @@ class New:
 
 @dataclass(frozen=True)
 class Model:
-    """The recipe's `model`: a new one, a folder in transformers' format, or a model on the Hugging Face hub."""
+    """The recipe's `model`: a new one, or a folder in transformers' format (one of the Hugging Face cache for a hub id)."""
 
     new: New | None = None
     path: Path | None = None
-    hub: str | None = None
 
     @cached_property
     def hash(self) -> str:
-        """Of what it is: size and shape, the folder's files, or the hub id."""
+        """Of what it is: size and shape, or the folder's files."""
         if self.new:
             return digest(["new", self.new.new, self.new.shape])
-        if self.path:
-            names = sorted(p for p in self.path.iterdir() if p.is_file() and p.suffix in (".json", ".safetensors", ".model", ".jinja"))
-            return digest([[p.name, hash_file(p)] for p in names])
-        return digest(["hub", self.hub])
+        assert self.path
+        names = sorted(p for p in self.path.iterdir() if p.is_file() and p.suffix in (".json", ".safetensors", ".model", ".jinja"))
+        return digest([[p.name, hash_file(p)] for p in names])
 
 
 @dataclass(frozen=True)
@@ -75,19 +73,31 @@ class Input:
 
 
 def model_of(given: New | str | None, place: str) -> Model:
-    """What `model:` names. Raises UserError for a folder that isn't there or holds no model."""
+    """What `model:` names. Raises UserError for a folder that isn't there or holds no model, and for a hub id that isn't in the cache."""
     if given is None:
         raise UserError(f"{place}: needed by this recipe; give it as model=DIR, a folder in transformers' format")
     if isinstance(given, New):
         return Model(new=given)
     folder = Path(given).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{place}: the folder {given} has no config.json; give a folder that transformers can load")
-        return Model(path=folder)
-    if HUB_ID.fullmatch(given) and not given.startswith("."):
-        return Model(hub=given)
-    raise UserError(f"{place}: there is no folder {given}, and it is no hub id such as Qwen/Qwen3-8B")
+    if not folder.is_dir():
+        folder = _downloaded(given, place)
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{place}: the folder {given} has no config.json; give a folder that transformers can load")
+    return Model(path=folder)
+
+
+def _downloaded(given: str, place: str) -> Path:
+    """The folder of a hub id in the Hugging Face cache, at the revision that was downloaded last as `main`."""
+    from huggingface_hub import snapshot_download  # late: most recipes never ask for it
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if not HUB_ID.fullmatch(given) or given.startswith("."):
+        raise UserError(f"{place}: there is no folder {given}, and it is no hub id such as Qwen/Qwen3-8B")
+    try:
+        return Path(snapshot_download(given, local_files_only=True))
+    except LocalEntryNotFoundError as absent:
+        fetch = f"hf download {given}"
+        raise UserError(f"{place}: there is no folder {given}, nor is it in the hub's cache here; `{fetch}` brings it") from absent
 
 
 def input_of(name: str, given: str | None, seed: int, place: str) -> Input:

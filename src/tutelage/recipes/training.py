@@ -45,7 +45,7 @@ def begin(work: Work, field: str = "init") -> tuple[PreTrainedModel, PreTrainedT
         return weights.load(start, torch.float32)
     if start.path is not None:
         return weights.load(start.path, torch.float32)
-    what = f"the hub model {start.hub}" if start.hub else f"a new model ({start.new.new if start.new else ''})"
+    what = f"a new model ({start.new.new if start.new else ''})"
     raise UserError(f"stage {work.name}: {field} is {what}, which can't be loaded here; begin with a pretrain stage or a folder")
 
 
