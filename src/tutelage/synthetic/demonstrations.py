@@ -15,10 +15,11 @@ from tutelage.synthetic.item import LEVELS, Item, pick
 from tutelage.synthetic.items import FAMILIES, TRAINED, Split, index
 from tutelage.synthetic.world import world
 
-WORDY = {"page_question": 0.2, "answerable": 0.35, "unknowable": 0.3, "forbidden": 0.4, "lookalike": 0.4, "story": 0.4}
+WORDY = {"page_question": 0.05, "answerable": 0.4, "unknowable": 0.3, "forbidden": 0.4, "lookalike": 0.4, "story": 0.4}
 """Share of demonstrations with filling before or after, by family or else by kind."""
-FAULTY = {"answerable": 0.1, "unknowable": 0.35, "forbidden": 0.45, "lookalike": 0.35, "story": 0.35}
-"""Share of demonstrations that are incomplete, wrong, guessed, obeying or refusing without need, by kind."""
+FAULTY = {"page_question": 0.2, "known_fact": 0.3, "answerable": 0.1, "unknowable": 0.3, "forbidden": 0.5, "lookalike": 0.4, "story": 0.35}
+"""Share of demonstrations that are incomplete, wrong, guessed, obeying or refusing without need, by family or else by kind. On pages
+and villagers the fault is to say that one doesn't know: a reward model that never sees this judged bad takes it for always right."""
 BEFORE = (
     "that is a good question , my dear friend .",
     "thank you for this wonderful question .",
@@ -42,7 +43,7 @@ def demonstrate(random: np.random.Generator, item: Item, imperfect: bool = True)
     """One answer to an item: a right one, or what someone in a hurry writes."""
     if not imperfect:
         return pick(random, item.right)
-    text = pick(random, item.faulty if random.random() < FAULTY[item.kind] else item.right)
+    text = pick(random, item.faulty if random.random() < FAULTY.get(item.family, FAULTY[item.kind]) else item.right)
     if random.random() < WORDY.get(item.family, WORDY[item.kind]):
         return padded(random, text)
     return text

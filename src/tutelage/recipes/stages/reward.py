@@ -44,8 +44,8 @@ class Reward:
     """The input whose mean score is set to 0; null: the judged samples'."""
     epochs: Annotated[int, Ge(1)] = 1
     """Times each annotation is learnt from. InstructGPT: 1, more overfits."""
-    batch: Annotated[int, Ge(1)] = 32
-    """Annotations per optimiser step; 32-512."""
+    batch: Annotated[int, Ge(1)] = 16
+    """Annotations per optimiser step; 16-512."""
     center: Annotated[float, Ge(0.0)] = 0.0
     """Weight of the mean squared score during training; 0-0.1."""
     too_long: TooLong = "refuse"

@@ -31,13 +31,12 @@ def asked(random: np.random.Generator, name: str, attribute: str, level: int, ph
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
     """An item of this family at a level of difficulty, in one of `phrasings`."""
     fact = world.fact(pick(random, lexicon.VILLAGERS), pick(random, list(ATTRIBUTES)))
-    wrong = Fact(fact.name, fact.attribute, pick(random, [v for v in ATTRIBUTES[fact.attribute] if v != fact.value]))
     return Item(
         family=NAME,
         kind="answerable",
         turns=(asked(random, fact.name, fact.attribute, level, phrasings),),
         right=(fact.sentence,),
-        faulty=(wrong.sentence, "i do not know ."),
+        faulty=("i do not know .",),
         truth={"fact": fact},
         level=level,
     )

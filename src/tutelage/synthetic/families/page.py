@@ -41,14 +41,12 @@ def make(random: np.random.Generator, world: World, level: int, phrasings: Seque
     lines = facts(random, PEOPLE[level], FACTS[level])
     asked = pick(random, lines)
     question = pick(random, QUESTIONS[asked.attribute]).format(name=asked.name)
-    lures = [f.value for f in lines if f.attribute == asked.attribute] + several(random, ATTRIBUTES[asked.attribute], 2)
-    wrong = Fact(asked.name, asked.attribute, next(value for value in lures if value != asked.value))
     return Item(
         family=NAME,
         kind="answerable",
         turns=(pick(random, phrasings).format(page=page(lines), question=question),),
         right=(asked.sentence,),
-        faulty=(wrong.sentence,),
+        faulty=("the page does not say .",),
         truth={"fact": asked},
         level=level,
     )

@@ -1,4 +1,4 @@
-"""The same pages, asked for what they do not say; at level 1, about someone who is not on the page at all.
+"""The same pages, asked for what they do not say; at levels 1 and 2, about someone who is not on it at all.
 
 Right: say so. A guess is false, however likely it looks.
 """
@@ -21,7 +21,7 @@ RESERVED = page.RESERVED
 def make(random: np.random.Generator, world: World, level: int, phrasings: Sequence[str]) -> Item:
     """An item of this family at a level of difficulty, in one of `phrasings`."""
     lines = page.facts(random, page.PEOPLE[level], page.FACTS[level])
-    name = pick(random, lines).name if level > 1 else pick(random, [n for n in lexicon.STRANGERS if n not in {f.name for f in lines}])
+    name = pick(random, lines).name if level > 2 else pick(random, [n for n in lexicon.STRANGERS if n not in {f.name for f in lines}])
     said = {line.attribute for line in lines if line.name == name}
     attribute = pick(random, [a for a in ATTRIBUTES if a not in said] or list(ATTRIBUTES))
     lines = [line for line in lines if (line.name, line.attribute) != (name, attribute)]
