@@ -1,51 +1,103 @@
-"""The published effects of several runs of `instructgpt`, a column per run:  python benchmarks/effects.py RUN [RUN ...]
+"""What the demo's recipe must show, asserted on each seed by `make effects` and written as a table, a column per run:
 
-Each run is another seed of the recipe; every figure comes from its report.json. Written into docs/results.md after
-`<!-- results: seeds -->`. What `make effects` asserts is marked where it is missed.
+    python -m benchmarks.effects RUN [RUN ...]
+
+Each run is another seed of `instructgpt`; every figure comes from its report.json. The table is written into docs/results.md after
+`<!-- results: seeds -->`; what does not hold is marked there.
 """
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from publish import replace, report, table
+from benchmarks.publish import replace, report, table
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One row: what was found, and whether it is what must be found."""
+
+    title: str
+    told: Callable[[Report], str]
+    held: Callable[[Report], bool] = lambda plain: True
 
 
 def main(runs: list[Path]) -> None:
-    columns = [column(report(run)) for run in runs]
-    rows = [[name, *(found[name] for found in columns)] for name in columns[0]]
+    reports = [report(run) for run in runs]
+    rows = [
+        [effect.title, *(effect.told(plain) + ("" if effect.held(plain) else " **missed**") for plain in reports)] for effect in EFFECTS
+    ]
     replace("seeds", table(["", *(f"seed {seed}" for seed in range(len(runs)))], rows))
 
 
-def column(plain: dict[str, Any]) -> dict[str, str]:
-    evals, accuracy = plain["evals"], plain["evals"]["reward_accuracy"]
-    own = accuracy["reward_model"]["mean"]
-    feature, best = max(((stage, x["mean"]) for stage, x in accuracy.items() if stage != "reward_model"), key=lambda pair: pair[1])
-    ppo, best_of, dpo = (difference(plain, *pair) for pair in (("ppo", "sft"), ("ppo", "sft best of 4"), ("dpo", "sft")))
-    without, text = (difference(plain, stage, "sft", "forgetting") for stage in ("ppo_no_ptx", "ppo"))
-    return {
-        "SFT, overall gold": f"{evals['overall']['sft']['mean']:.3f}",
-        "SFT over base": told(difference(plain, "sft", "base"), lambda d: d["low"] > 0),
-        "PPO over SFT (at least 0.06)": told(ppo, lambda d: d["difference"] >= 0.06 and d["low"] > 0),
-        "PPO's KL, nats per answer": f"{evals['kl']['ppo']['mean']:.2f}",
-        "PPO over best of 4 by its reward model (not below 0)": told(best_of, lambda d: d["difference"] >= 0),
-        "DPO over SFT": told(dpo, lambda d: d["low"] > 0),
-        f"reward model's accuracy (0.68; {feature} + 0.05)": f"{own:.3f} against {best:.3f}{missed(own >= 0.68 and own >= best + 0.05)}",
-        "perplexity of held-out text, PPO without text over SFT (at least +5 %)": told(without, lambda d: d["difference"] >= 0.05),
-        "the same with text (at most half of that)": told(text, lambda d: d["difference"] <= max(0.0, without["difference"] / 2)),
-    }
-
-
-def difference(plain: dict[str, Any], a: str, b: str, name: str = "overall") -> dict[str, float]:
+def difference(plain: Report, a: str, b: str, name: str = "overall") -> dict[str, float]:
+    """The paired difference of two stages, clustered by prompt (perplexity: a share, by document)."""
     return next(c for c in plain["comparisons"] if (c["a"], c["b"], c["eval"], c["family"]) == (a, b, name, ""))
 
 
-def told(found: dict[str, float], held: Any) -> str:
-    return f"{found['difference']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f}){missed(held(found))}"
+def compared(title: str, a: str, b: str, held: Callable[[dict[str, float]], bool], name: str = "overall") -> Effect:
+    """A paired difference and what must hold of it."""
+
+    def told(plain: Report) -> str:
+        found = difference(plain, a, b, name)
+        return f"{found['difference']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
+
+    return Effect(title, told, lambda plain: held(difference(plain, a, b, name)))
 
 
-def missed(held: bool) -> str:
-    return "" if held else " **missed**"
+def accuracies(plain: Report) -> tuple[float, str, float]:
+    """The reward model's accuracy, the best judge by a single feature, and that one's."""
+    found = {stage: figures["mean"] for stage, figures in plain["evals"]["reward_accuracy"].items()}
+    own = found.pop("reward_model")
+    feature = max(found, key=lambda stage: found[stage])
+    return own, feature, found[feature]
+
+
+def judged(plain: Report) -> str:
+    own, feature, share = accuracies(plain)
+    return f"{own:.3f}; {feature} {share:.3f}"
+
+
+def beats_features(plain: Report) -> bool:
+    own, _, share = accuracies(plain)
+    return own >= 0.68 and own >= share + 0.05
+
+
+def keeps_text(plain: Report) -> bool:
+    """With pre-training text, at most half of the rise that there is without it."""
+    without, with_text = (difference(plain, stage, "sft", "forgetting")["difference"] for stage in ("ppo_no_ptx", "ppo"))
+    return with_text <= max(0.0, without) / 2
+
+
+def mean(name: str, stage: str, digits: int) -> Callable[[Report], str]:
+    return lambda plain: f"{plain['evals'][name][stage]['mean']:.{digits}f}"
+
+
+EFFECTS = (
+    Effect("SFT, overall gold", mean("overall", "sft", 3)),
+    compared("SFT over base", "sft", "base", lambda d: d["low"] > 0),
+    compared("PPO over SFT (at least 0.06)", "ppo", "sft", lambda d: d["difference"] >= 0.06 and d["low"] > 0 and d["n"] >= 900),
+    Effect("PPO's KL, nats per answer (below 15)", mean("kl", "ppo", 2), lambda plain: plain["evals"]["kl"]["ppo"]["mean"] < 15),
+    compared("PPO over best of 4 by its reward model (not below 0)", "ppo", "sft best of 4", lambda d: d["difference"] >= 0),
+    compared("DPO over SFT", "dpo", "sft", lambda d: d["low"] > 0),
+    Effect("reward model's accuracy (0.68, and 0.05 above the best single feature)", judged, beats_features),
+    compared(
+        "perplexity of held-out text, PPO without text over SFT (at least +5 %)",
+        "ppo_no_ptx",
+        "sft",
+        lambda d: d["difference"] >= 0.05,
+        "forgetting",
+    ),
+    Effect(
+        "the same with text (at most half of that)",
+        compared("", "ppo", "sft", bool, "forgetting").told,
+        keeps_text,
+    ),
+)
 
 
 if __name__ == "__main__":

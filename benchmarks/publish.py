@@ -1,10 +1,10 @@
-"""Writes a run's report into docs/results.md as Markdown:  python benchmarks/publish.py RUN "built-in world" [--answers]
+"""Writes a run's report into docs/results.md as Markdown:  python -m benchmarks.publish RUN "built-in world" [--answers]
 
 What stands between `<!-- results: NAME -->` and the next such marker is replaced; every figure comes from the run's report.json.
 """
 
+import argparse
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,23 @@ from tutelage.cli.screen import report_of
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
 
-def main(run: Path, name: str, with_answers: bool) -> None:
-    plain = report(run)
+def main() -> None:
+    asked = argparse.ArgumentParser(description="Writes a run's report into docs/results.md.")
+    asked.add_argument("run", type=Path)
+    asked.add_argument("name", help="which marker of the page")
+    asked.add_argument("--answers", action="store_true", help="examples of what was said, too")
+    asked.add_argument("--mask", action="append", default=[], help="a word of the answers to leave out")
+    given = asked.parse_args()
+    plain = report(given.run)
     told = [plain["sentence"], results(plain), differences(plain), claims(plain), curves(plain), costs(plain)]
-    body = "\n\n".join(part for part in [*told, *([examples(plain)] if with_answers else [])] if part)
-    replace(name, body)
+    if given.answers:
+        told.append(masked(examples(plain), given.mask))
+    replace(given.name, "\n\n".join(part for part in told if part))
+
+
+def masked(text: str, words: list[str]) -> str:
+    """Small models repeat what they have read; a word that would offend stands as […]."""
+    return re.sub(rf"\b({'|'.join(map(re.escape, words))})\b", "[…]", text, flags=re.IGNORECASE) if words else text
 
 
 def report(run: Path) -> dict[str, Any]:
@@ -106,4 +118,4 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], "--answers" in sys.argv[3:])
+    main()

@@ -1,4 +1,4 @@
-"""How fast training steps are on this machine, beside what its matrix units allow:  python benchmarks/steps.py
+"""How fast training steps are on this machine, beside what its matrix units allow:  python -m benchmarks.steps
 
 Pre-training and fine-tuning steps of the `tiny` model on the built-in world, as the demo's stages make them. GEMM is the rate of one
 bfloat16 product of 2048 x 2048, measured before and after; a run is worth nothing where the two differ by more than a fifth (another
