@@ -26,7 +26,7 @@ def sft(
 
 def reward(
     model: ModelArgument,
-    data: Annotated[str, typer.Argument(help="Preferences: chosen and rejected, or rankings.")],
+    data: Annotated[str, typer.Argument(help="Preferences: rows with chosen and rejected (.jsonl, .jsonl.gz, .parquet).")],
     settings: Settings = None,
     out: Out = None,
 ) -> None:
@@ -36,7 +36,7 @@ def reward(
 
 def dpo(
     model: ModelArgument,
-    data: Annotated[str, typer.Argument(help="Preferences: chosen and rejected, or rankings.")],
+    data: Annotated[str, typer.Argument(help="Preferences: rows with chosen and rejected (.jsonl, .jsonl.gz, .parquet).")],
     settings: Settings = None,
     out: Out = None,
 ) -> None:
