@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, Gemma2Config, GptOssConfig, PreTrainedConfig
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import stream
@@ -106,6 +107,15 @@ def test_a_model_with_its_own_attention_is_refused() -> None:
     bloom = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2))
     with pytest.raises((UserError, ValueError)):
         Policy({"policy": Role(bloom)}).read(pack([Tree((1, 2), ((3,),))]), ("logp",))
+
+
+@pytest.mark.parametrize(("kind", "said"), [(Gemma2Config, "softcap"), (GptOssConfig, "s_aux")])
+def test_attention_that_would_be_computed_wrongly_is_refused(kind: type[PreTrainedConfig], said: str) -> None:
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+    config = kind(vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=64, **size)
+    made = Policy({"policy": Role(AutoModelForCausalLM.from_config(config))})
+    with pytest.raises(NotImplementedError, match=f"packed trees can't give {said}"):
+        made.read(pack(random_trees(2, 0)), ("logp",))
 
 
 def test_adapters_on_one_base_share_it_and_train_apart() -> None:

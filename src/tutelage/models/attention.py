@@ -13,7 +13,7 @@ The plan is a keyword of the model's `forward` (`tree=plan`), which transformers
 T tokens (padded), S segments, N blocks of the stream, B blocks of a bucket, Q queries of a block, K keys of a block, H heads, d head width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -33,6 +33,8 @@ PADDING = 1.5
 """A block joins a bucket while the bucket's keys stay below this multiple of those that are wanted,"""
 SLACK = 32 * KEYS
 """or while they exceed that by fewer than this: another bucket would cost more."""
+TOLD = {"position_ids", "use_cache", "cache_position", "output_attentions", "output_hidden_states", "is_causal"}
+"""What models tell attention beside its arguments and we need not know. Anything else (attention sinks, a soft cap) is refused."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +144,16 @@ def _ancestors(lineages: Sequence[tuple[int, ...]], starts: Sequence[int]) -> Te
     return seen_TT.tril()
 
 
-def _refuse(softcap: float | None, dropout: float, tree: Plan | None) -> Plan:
+def strange(told: Mapping[str, object]) -> list[str]:
+    """What a model tells attention that would have to be obeyed."""
+    return [name for name, value in told.items() if name not in TOLD and value is not None]
+
+
+def _refuse(module: torch.nn.Module, told: Mapping[str, object], dropout: float, tree: Plan | None) -> Plan:
     if tree is None:
         raise ValueError("this model is read through Policy.read, which hands the stream's plan to attention")
-    if softcap is not None:
-        raise NotImplementedError("attention soft-capping is not supported on packed trees yet")
+    if strange(told):
+        raise NotImplementedError(f"{type(module).__name__}: attention over packed trees can't give {', '.join(strange(told))} yet")
     if dropout:
         raise ValueError("attention dropout must be 0: a dropped weight would differ between the policy's two readings of a token")
     return tree
@@ -161,12 +168,11 @@ def blocks_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     tree: Plan | None = None,
-    softcap: float | None = None,
     sliding_window: int | None = None,
-    **_: object,
+    **told: object,
 ) -> tuple[Tensor, None]:
-    """transformers' attention signature: [1, H, T, d] in, [1, T, H, d] out. `**_` takes what other backends are told."""
-    tree = _refuse(softcap, dropout, tree)
+    """transformers' attention signature: [1, H, T, d] in, [1, T, H, d] out."""
+    tree = _refuse(module, told, dropout, tree)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast the rotary product comes back in float32
     q_THd, k_THd, v_THd = (x[0].transpose(0, 1) for x in (query, key, value))
@@ -205,12 +211,11 @@ def dense_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     tree: Plan | None = None,
-    softcap: float | None = None,
     sliding_window: int | None = None,
-    **_: object,
+    **told: object,
 ) -> tuple[Tensor, None]:
     """The oracle: one masked product over the whole stream. Quadratic in T; for tests."""
-    tree = _refuse(softcap, dropout, tree)
+    tree = _refuse(module, told, dropout, tree)
     seen_TT = tree.ancestors_TT
     if seen_TT is None:
         raise ValueError("the dense oracle needs plan(batch, dense=True)")

@@ -17,11 +17,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
+from tutelage.models.attention import no_mask, strange
+
 NAME = "tutelage_decode"
 BLOCK = 64
 """Columns by which a full cache grows."""
-TOLD = {"position_ids", "use_cache", "cache_position", "output_attentions", "output_hidden_states", "is_causal"}
-"""What models tell attention beside its arguments and we need not know. Anything else (attention sinks, a soft cap) is refused."""
 
 
 class KeyCache:
@@ -127,9 +127,8 @@ def decode_attention(
     **told: object,
 ) -> tuple[Tensor, None]:
     """transformers' attention signature: [B, H * G, Q, d] in, [B, Q, H * G, d] out."""
-    strange = [name for name, value in told.items() if name not in TOLD and value is not None]
-    if decoding is None or dropout or strange:
-        raise NotImplementedError(f"{type(module).__name__}: sampling can't give attention {strange or 'dropout, or no cache'}")
+    if decoding is None or dropout or strange(told):
+        raise NotImplementedError(f"{type(module).__name__}: sampling can't give attention {strange(told) or 'dropout, or no cache'}")
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast the rotary product comes back in float32
     keys, values = decoding.write(int(module.layer_idx), key, value)  # pyright: ignore[reportArgumentType]
     left, mask = decoding.seen(sliding_window)
@@ -143,12 +142,8 @@ def decode_attention(
     return scaled_dot_product_attention(query, keys, values, mask, scale=scaling).transpose(1, 2), None
 
 
-def _no_mask(*_: object, **__: object) -> None:
-    """Models build no mask of their own: the cache knows what is seen."""
-
-
 AttentionInterface.register(NAME, decode_attention)
-AttentionMaskInterface.register(NAME, _no_mask)
+AttentionMaskInterface.register(NAME, no_mask)
 
 
 @contextmanager
