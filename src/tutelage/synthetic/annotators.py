@@ -2,9 +2,10 @@
 
 utility = gold + length x log2(1 + tokens) + flattery x (flatters?) + position x (shown first?) + noise x N(0, 1)
 
-Each is right on 72 to 78 % of the pairs whose gold differs by 0.1 or more (on an SFT model's samples, 75 %), as people agree with each other in InstructGPT (Ouyang et al.
-2022, section 3.4: 72.6 to 77.3 %). Responses whose utilities are closer than `tie` to the next share a tier. An answer depends on
-(seed, annotator, prompt, responses) only, so the same question asked twice gets the same answer; its seconds too come from the seed.
+Each is right on 72 to 78 % of the pairs whose gold differs by 0.1 or more (75 % on samples of an SFT model), as people agree with each
+other in InstructGPT (Ouyang et al. 2022, section 3.4: 72.6 to 77.3 %). Responses whose utilities are closer than `tie` to the next share
+a tier. An answer depends on (seed, annotator, prompt, responses) only, so the same question asked twice gets the same answer; its
+seconds too come from the seed.
 """
 
 from collections.abc import Sequence
