@@ -7,21 +7,15 @@ published table; runs that stand whole in TUTELAGE_RUNS are not made again. Inte
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 import tutelage
 from benchmarks import publish
 from benchmarks.effects import EFFECTS, Effect
-from tutelage.core.run import Run
-from tutelage.data.render import Renderer
-from tutelage.models import weights
-from tutelage.models.policy import Policy
-from tutelage.models.roles import Role
+from benchmarks.judge import scored
+from tutelage.cli.screen import stage_of
 from tutelage.recipes import material
 from tutelage.recipes.sources import Input
-from tutelage.rollouts.reading import read_responses
 
 SEEDS = [int(seed) for seed in os.environ.get("TUTELAGE_SEEDS", "0").split(",")]
 pytestmark = pytest.mark.effects
@@ -46,12 +40,7 @@ def test_effect(effect: Effect, report: dict) -> None:
 
 
 def test_held_out_demonstrations_score_zero(run: Path, report: dict) -> None:
-    view = Run.view(run)
-    artifact = view.find("reward_model", view.current()["reward_model"])
-    model, tokenizer = weights.load(artifact.path / "model", torch.float32)
-    policy, render = Policy({"policy": Role(model, None, weights.load_head(artifact.path / "model"))}, tokenizer), Renderer(tokenizer)
-    rows = material.held_out_demonstrations(Input("demonstrations", "synthetic:demonstrations", artifact.settings["seed"]))
-    trees = [tree for row in rows for tree in render.demonstration(row)]
-    scores = np.concatenate(read_responses(policy, trees, ("score",))["score"])
+    artifact = stage_of(run, "reward_model")
+    scores = scored(run, material.held_out_demonstrations(Input("demonstrations", "synthetic:demonstrations", artifact.settings["seed"])))
     noise = scores.std(ddof=1) * (1 / len(scores) + 1 / artifact.results["zero_n"]) ** 0.5
     assert abs(scores.mean()) < 2 * noise, (scores.mean(), noise)

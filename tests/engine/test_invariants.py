@@ -11,7 +11,7 @@ from tutelage.engine.invariants.bench import Bench, policy
 from tutelage.engine.invariants.checks import CHECKS, EXACT, distance, gradient
 from tutelage.engine.invariants.checks import _engine as engine_of
 from tutelage.objectives.dpo import DPO
-from tutelage.objectives.mixture import ppo_ptx
+from tutelage.objectives.mixture import with_text
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.reward import Reward
 from tutelage.objectives.sft import SFT
@@ -21,7 +21,7 @@ OBJECTIVES = {
     "reward": Reward(center=0.01),
     "dpo": DPO(),
     "ppo": PPO(entropy_coef=0.01),
-    "ppo_ptx": ppo_ptx(PPO(), SFT(), 0.5),
+    "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
 BENCHES = [Bench(shape, lora) for shape in ("llama", "gpt2", "qwen3", "gemma3") for lora in (False, True)]
 

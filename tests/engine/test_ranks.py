@@ -1,25 +1,23 @@
 """Two and three real processes (gloo) have the gradient of one."""
 
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.processes import together
 from tutelage.engine.engine import Engine
 from tutelage.engine.invariants.bench import Bench, policy
 from tutelage.engine.invariants.checks import distance, gradient
 from tutelage.engine.ranks import ranks
 from tutelage.objectives.dpo import DPO
-from tutelage.objectives.mixture import ppo_ptx
+from tutelage.objectives.mixture import with_text
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.reward import Reward
 from tutelage.objectives.sft import SFT
 
-OBJECTIVES = {"sft": SFT(), "reward": Reward(), "dpo": DPO(), "ppo_ptx": ppo_ptx(PPO(), SFT(), 0.5)}
+OBJECTIVES = {"sft": SFT(), "reward": Reward(), "dpo": DPO(), "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5)}
 
 
 def all_gradients() -> dict[str, torch.Tensor]:
@@ -35,20 +33,12 @@ def all_gradients() -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_processes_together_have_the_gradient_of_one(size: int, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {**os.environ, "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen([sys.executable, __file__, str(tmp_path / f"{rank}.pt")], env={**shared, "RANK": str(rank)})
-        for rank in range(size)
-    ]
-    assert [process.wait(timeout=240) for process in started] == [0] * size
+    together(size, lambda rank: [sys.executable, "-m", "tests.engine.test_ranks", str(tmp_path / f"{rank}.pt")], timeout=240)
     alone = all_gradients()
     for rank in range(size):
-        together = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        loaded = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for name, expected in alone.items():
-            assert distance(together[name], expected) < 1e-10, (rank, name)
+            assert distance(loaded[name], expected) < 1e-10, (rank, name)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import torch
 from tests.rollouts.table import Table
 from tutelage.data.batch import pack
 from tutelage.data.tree import POLICY, Tree
-from tutelage.objectives.mixture import Mixture, Part, ppo_ptx
+from tutelage.objectives.mixture import Mixture, Part, with_text
 from tutelage.objectives.objective import Objective
 from tutelage.objectives.ppo import PPO
 
@@ -37,7 +37,7 @@ class Text(Objective):
         return [Tree((), ((3, 9, 4, 7),)), Tree((5,), ((6, 8),))]
 
 
-MIXED = ppo_ptx(PPO(), Text(), 0.5)
+MIXED = with_text("ppo", PPO(), Text(), 0.5)
 
 
 def test_terms_sums_and_counts_carry_the_name_of_their_part_and_its_weight():

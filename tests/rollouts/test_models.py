@@ -14,7 +14,7 @@ from tutelage.engine.invariants.bench import Bench, network, policy
 from tutelage.models.policy import Policy
 from tutelage.models.roles import Role
 from tutelage.models.sampler import Sampling
-from tutelage.objectives.mixture import ppo_ptx
+from tutelage.objectives.mixture import with_text
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.sft import SFT
 from tutelage.rollouts.collect import Collector, Phases
@@ -71,7 +71,7 @@ def test_resumed_at_any_step_the_engine_ends_with_the_same_weights():
         made = policy(Bench("gpt2", dtype=torch.float32), NEEDS, same_reference=True)
         text = [Tree((), ((30, 31, 32, 33),), part="ptx"), Tree((), ((40, 41),), part="ptx")]
         source = Rollouts(collector(made, part="ppo"), beside=lambda step: text[step % 2 :][:1])
-        return Engine(made, ppo_ptx(PPO(), SFT(), 0.5), micro_tokens=40), source
+        return Engine(made, with_text("ppo", PPO(), SFT(), 0.5), micro_tokens=40), source
 
     engine, source = start()
     states = []

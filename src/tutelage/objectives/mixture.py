@@ -20,7 +20,9 @@ from torch import Tensor
 from tutelage.data.batch import PackedBatch
 from tutelage.data.tree import Tree
 from tutelage.objectives.objective import Objective, Read
-from tutelage.objectives.ppo import PPO
+
+TEXT = "ptx"
+"""The part that pre-training text is."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,12 @@ class Mixture(Objective):
         return [tree for part in self.parts for tree in part.specimens()]
 
 
-def ppo_ptx(ppo: PPO, text: Objective, coef: float) -> Mixture:
-    """PPO on trees of part "ppo", `coef` times the loss of `text` (SFT, on documents) on trees of part "ptx".
+def with_text(part: str, objective: Objective, text: Objective, coef: float) -> Mixture:
+    """`objective` on trees of `part`, and `coef` times the loss of `text` (SFT, on documents) on trees of part `TEXT`.
 
-    `coef` weighs nats per pre-training token against policy loss per sampled token on whitened advantages; > 0, usually 0.1-2.
+    `coef` weighs nats per text token against the objective's mean; > 0. With PPO this is PPO-ptx.
     """
-    return Mixture((Part("ppo", ppo), Part("ptx", text, coef)))
+    return Mixture((Part(part, objective), Part(TEXT, text, coef)))
 
 
 def _union(needs: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from tutelage.core.rows import hash_file
 from tutelage.core.settings import closest
 
 SYNTHETIC = ("text", "demonstrations", "prompts")
-SYNTHETIC_REVISION = 3
+SYNTHETIC_REVISION = 4
 """Raised when the built-in world writes something else from the same seed."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 

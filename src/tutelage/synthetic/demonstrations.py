@@ -15,9 +15,17 @@ from tutelage.synthetic.item import LEVELS, Item, pick
 from tutelage.synthetic.items import FAMILIES, TRAINED, Split, index
 from tutelage.synthetic.world import world
 
-WORDY = {"page_question": 0.05, "answerable": 0.4, "unknowable": 0.3, "forbidden": 0.4, "lookalike": 0.4, "story": 0.4}
+WORDY = {"page_question": 0.05, "answerable": 0.3, "unknowable": 0.3, "forbidden": 0.3, "lookalike": 0.3, "story": 0.4}
 """Share of demonstrations with filling before or after, by family or else by kind."""
-FAULTY = {"page_question": 0.2, "known_fact": 0.25, "answerable": 0.1, "unknowable": 0.3, "forbidden": 0.5, "lookalike": 0.4, "story": 0.35}
+FAULTY = {
+    "page_question": 0.2,
+    "known_fact": 0.25,
+    "answerable": 0.1,
+    "unknowable": 0.35,
+    "forbidden": 0.7,
+    "lookalike": 0.6,
+    "story": 0.35,
+}
 """Share of demonstrations that are incomplete, wrong, guessed, obeying or refusing without need, by family or else by kind. On pages
 and villagers the fault is to say that one doesn't know: a reward model that never sees this judged bad takes it for always right."""
 BEFORE = (

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
-from tutelage.core.text import Document, Prompt
-from tutelage.data.pieces import Packing, cut
+from tutelage.core.text import Prompt
 from tutelage.data.render import Renderer
-from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
@@ -30,10 +28,11 @@ from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.models.roles import Role, width
 from tutelage.models.sampling import Sampling
-from tutelage.objectives.mixture import ppo_ptx
+from tutelage.objectives.mixture import with_text
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
+from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
@@ -47,18 +46,6 @@ from tutelage.rollouts.speaker import RoleSpeaker
 
 GOLD = "synthetic:gold"
 """The truth as a reward: the skyline of the calibration; no other stage may learn from it."""
-
-
-@dataclass(frozen=True)
-class Ptx:
-    """Pre-training text beside the rollouts."""
-
-    data: str
-    """Text: an input."""
-    coef: Annotated[float, Gt(0.0)] = 0.05
-    """Weight of the mean nats per text token against the mean policy loss per sampled token. (InstructGPT's 27.8 is on another scale.)"""
-    tokens: Annotated[int, Ge(64)] = 512
-    """Text tokens per optimiser step."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +73,7 @@ class Ppo:
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""
     loss: PPO = field(default_factory=PPO)
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=6e-4, schedule="linear", warmup=0.02, final=0.0))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.02, final=0.0))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
     adapter: Lora | None = None
@@ -145,8 +132,8 @@ class Ppo:
             part="ppo" if self.ptx else "",
             together=ranks(),
         )
-        text = self._text(work, render) if self.ptx else None
-        objective = ppo_ptx(self.loss, SFT(), self.ptx.coef) if self.ptx else self.loss
+        text = text_beside(work, self.ptx, render) if self.ptx else None
+        objective = with_text("ppo", self.loss, SFT(), self.ptx.coef) if self.ptx else self.loss
         rates = {"policy": self.rates, "value": self.value_rates}
         engine = Engine(policy, objective, rates, self.machine.micro_tokens, ranks())
         steps = (self.updates or budget(work.model).updates) * self.rollouts.steps
@@ -178,14 +165,6 @@ class Ppo:
         rule = gold(work.seed) if self.rule == GOLD else load_rule(self.rule)
         return RuleReward("rule", rule, render.decode)
 
-    def _text(self, work: Work, render: Renderer) -> Any:
-        assert self.ptx is not None
-        limit = render.context or 1 << 30
-        found: list[Document] = material.documents(work.input("ptx.data"), 1_600_000)
-        trees = tuple(_part(piece) for text in found for piece in cut(render.document(text), limit))
-        packing = Packing(trees, max(self.ptx.tokens, max(t.length for t in trees)), seed=work.seed + 1)
-        return packing.at
-
     def _probe(self, work: Work, policy: Policy, speaker: RoleSpeaker, render: Renderer, collector: Collector) -> Probe | None:
         if not self.probe_every:
             return None
@@ -193,7 +172,3 @@ class Ppo:
         asked: Sequence[Prompt] = fitting(work, seen, lambda p: p, render, "leave_out", self.max_tokens)
         look = answers_and_scores(policy, speaker, render, collector.scorers, asked, collector.sampling, self.rollouts.cut_score)
         return Probe(self.probe_every * self.rollouts.steps, look)
-
-
-def _part(tree: Tree) -> Tree:
-    return Tree(tree.prompt, tree.responses, tree.writers, tree.finished, part="ptx", id=tree.id)

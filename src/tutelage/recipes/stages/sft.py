@@ -1,19 +1,22 @@
 """Supervised fine-tuning: imitate demonstrations; only what the assistant wrote is trained."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
 from tutelage.data.pieces import Packing
+from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Fixed, train
 from tutelage.models.adapters import Lora
 from tutelage.models.policy import Policy
+from tutelage.objectives.mixture import with_text
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
+from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import budget, file_tokens
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, precision, renderer
@@ -26,7 +29,7 @@ class Sft:
 
     revision: ClassVar[int] = 1
     produces: ClassVar[Literal["model"]] = "model"
-    takes: ClassVar = {"data": ("input",), "init": ("model",)}
+    takes: ClassVar = {"data": ("input",), "init": ("model",), "ptx": ("input",)}
 
     data: str
     """Demonstrations: an input."""
@@ -43,12 +46,15 @@ class Sft:
     train_history: bool = False
     """Also train the assistant's earlier turns of a conversation."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=1.5e-3))
+    ptx: Ptx | None = None
+    """Pre-training text beside the demonstrations, against forgetting; InstructGPT takes a tenth of it."""
     adapter: Lora | None = None
     """Train a LoRA adapter instead of all weights."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
-        return {"data": self.data, "init": self.init}
+        named = {"data": self.data, "init": self.init}
+        return {**named, "ptx.data": self.ptx.data} if self.ptx else named
 
     def check(self, context: Context) -> None:
         """Nothing that types and ranges can't say."""
@@ -56,19 +62,29 @@ class Sft:
     def expected_tokens(self, context: Context) -> int:
         source = context.inputs[self.data]
         written = self.tokens or budget(context.model).demonstration_tokens
-        return self.epochs * (file_tokens(source) if source.synthetic is None else written)
+        epoch = file_tokens(source) if source.synthetic is None else written
+        return self.epochs * (epoch + epoch // self.step_tokens * (self.ptx.tokens if self.ptx else 0))
 
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)
-        render, source = renderer(model, words), work.input("data")
-        given = material.demonstrations(source, self.tokens or budget(work.model).demonstration_tokens)
+        render, data = renderer(model, words), work.input("data")
+        given = material.demonstrations(data, self.tokens or budget(work.model).demonstration_tokens)
         rows = fitting(work, given, lambda row: row.prompt, render, self.too_long)
-        trees = [tree for row in rows for tree in render.demonstration(row, self.train_history, source.given)]
+        part = "sft" if self.ptx else ""
+        trees = [replace(tree, part=part) for row in rows for tree in render.demonstration(row, self.train_history, data.given)]
         packing = Packing(tuple(trees), max(self.step_tokens, max(tree.length for tree in trees)), seed=work.seed)
         policy = Policy({"policy": learner(model, self.adapter, work.seed)}, words, precision(work))
-        engine = Engine(policy, SFT(), {"policy": self.rates}, self.machine.micro_tokens, ranks())
-        steps = packing.steps * self.epochs
-        train(engine, Fixed(packing.at), steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=("nll",))
+        objective = with_text(part, SFT(), SFT(), self.ptx.coef) if self.ptx else SFT()
+        text = text_beside(work, self.ptx, render) if self.ptx else _nothing
+        engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
+        source, steps = Fixed(lambda step: [*packing.at(step), *text(step)]), packing.steps * self.epochs
+        shown = (f"{part}/nll" if part else "nll",)
+        train(engine, source, steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=shown)
         cut = sum(not all(tree.finished) for tree in trees)
         told = {"rows": len(rows), "left_out": len(given) - len(rows), "cut": cut, "steps": steps}
         return {**leave(work, policy, policy.roles["policy"]), **told}
+
+
+def _nothing(step: int) -> list[Tree]:
+    """No text beside a step."""
+    return []
