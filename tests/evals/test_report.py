@@ -33,6 +33,7 @@ def full() -> Findings:
         stages=notes,
         results=results,
         comparisons=compare_all(results),
+        evaluation=StageNote("evaluate", "evaluate", cost=Cost(7, 2.0, 3.5, 2**29)),
         curves={
             "gold": {"ppo": [{"step": s, "value": 0.5 + s / 100, "low": 0.4, "high": 0.7} for s in steps]},
             "proxy": {"ppo": [{"step": s, "value": s / 10} for s in steps]},
@@ -93,6 +94,7 @@ def test_the_json_has_the_promised_shape():
     )
     assert any((c["a"], c["b"]) == ("ppo", "sft best of 4") for c in found["comparisons"])
     assert found["curves"]["kl"]["ppo"][1] == {"step": 8, "value": 2.0}
+    assert list(found["cost"])[-1] == "evaluate" and found["cost"]["evaluate"]["tokens"] == 7
     assert found["cost"]["ppo"] == {"tokens": 1000, "seconds": 90.0, "tokens_per_s": 11.1, "peak_rss": 2**30}
     assert [row["held"] for row in found["expected"]] == [True, False, None]
 

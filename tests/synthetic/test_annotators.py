@@ -1,11 +1,10 @@
 """The simulated annotators: right as often as people are, biased as they are, and always the same."""
 
 from functools import cache
-from itertools import combinations
 
-import numpy as np
 import pytest
 
+from benchmarks.annotators import accuracy
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import stream
 from tutelage.core.text import Response
@@ -13,7 +12,6 @@ from tutelage.feedback.tasks.pair import Pair
 from tutelage.feedback.tasks.ranking import Ranking
 from tutelage.synthetic import annotators, items
 from tutelage.synthetic.demonstrations import demonstrate
-from tutelage.synthetic.gold import grade
 
 
 @cache
@@ -30,22 +28,10 @@ def places(answer: dict) -> dict[int, int]:
     return {place: n for n, tier in enumerate(answer["tiers"]) for place in tier}
 
 
-def accuracy(name: str, rows) -> float:
-    """Share of pairs with a gold gap of 0.1 or more that are put right; a tie counts half."""
-    right: list[float] = []
-    for item, responses in rows:
-        tier = places(annotators.annotate(item.prompt, responses, "ranking", name).answer)  # pyright: ignore[reportArgumentType]
-        gold = [grade(item, r.text, r.finished).overall for r in responses]
-        for a, b in combinations(range(len(responses)), 2):
-            if abs(gold[a] - gold[b]) >= 0.1:
-                better, worse = (a, b) if gold[a] > gold[b] else (b, a)
-                right.append(0.5 if tier[a] == tier[b] else float(tier[better] < tier[worse]))
-    return float(np.mean(right))
-
-
 @pytest.mark.parametrize("name", annotators.annotators())
 def test_annotators_are_right_as_often_as_people(name: str):
-    assert 0.72 <= accuracy(name, answered(1600)) <= 0.78
+    judged = (annotators.annotate(item.prompt, responses, "ranking", name) for item, responses in answered(1600))
+    assert 0.72 <= accuracy(judged, seed=0).mean <= 0.78
 
 
 def test_there_are_twelve():

@@ -82,6 +82,8 @@ class Findings:
     stages: tuple[StageNote, ...]
     results: tuple[Result, ...]
     comparisons: tuple[Comparison, ...] = ()
+    evaluation: StageNote | None = None
+    """The evaluation itself, with what it cost until this was written."""
     curves: Mapping[str, Mapping[str, Sequence[Point]]] = field(default_factory=dict)
     """By name (gold, proxy, kl), then by stage."""
     examples: tuple[Example, ...] = ()
@@ -102,6 +104,11 @@ class Findings:
     @property
     def measures(self) -> dict[str, Measure]:
         return {result.eval: result.measure for result in self.results}
+
+    @property
+    def costs(self) -> dict[str, Cost]:
+        """What every stage cost, by name; the evaluation last."""
+        return {note.name: note.cost for note in (*self.stages, self.evaluation) if note and note.cost}
 
     @property
     def order(self) -> list[str]:

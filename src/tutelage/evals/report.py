@@ -19,7 +19,7 @@ from tutelage.core.files import write_atomic
 from tutelage.evals import charts
 from tutelage.evals.compare import Comparison, compare_families
 from tutelage.evals.eval import Measure
-from tutelage.evals.findings import Cost, Findings, Point, change, change_span, headline_stage, number, pretty, sentence, span
+from tutelage.evals.findings import Findings, Point, change, change_span, headline_stage, number, pretty, sentence, span
 
 SCHEMA = 1
 
@@ -58,7 +58,7 @@ def as_json(found: Findings) -> dict[str, Any]:
         "evals": evals,
         "comparisons": [{**asdict(c), "low": finite(c.low), "high": finite(c.high)} for c in found.comparisons],
         "curves": {name: {stage: list(map(dict, points)) for stage, points in lines.items()} for name, lines in found.curves.items()},
-        "cost": {note.name: asdict(note.cost) for note in found.stages if note.cost},
+        "cost": {name: asdict(cost) for name, cost in found.costs.items()},
         "stages": [{"name": n.name, "method": n.method, "parent": n.parent, "hash": n.hash} for n in found.stages],
         "expected": [{"claim": j.claim.text(found.label), "held": j.held, "reason": j.reason} for j in found.judgements],
         "examples": [asdict(example) for example in found.examples],
@@ -196,18 +196,17 @@ def baselines(found: Findings) -> dict[str, float]:
 
 
 def costs(found: Findings) -> list[dict[str, Any]]:
-    known: list[tuple[str, Cost]] = [(note.label, note.cost) for note in found.stages if note.cost]
-    most = max((cost.seconds for _, cost in known), default=0) or 1
+    most = max((cost.seconds for cost in found.costs.values()), default=0) or 1
     return [
         {
-            "stage": label,
+            "stage": found.label(name),
             "tokens": f"{cost.tokens:,}" if cost.tokens else "",
             "time": clock(cost.seconds),
             "rate": f"{cost.tokens_per_s:,.0f}" if cost.tokens_per_s else "",
             "memory": f"{cost.peak_rss / 2**30:.2f} GiB" if cost.peak_rss else "",
             "share": round(100 * cost.seconds / most, 1),
         }
-        for label, cost in known
+        for name, cost in found.costs.items()
     ]
 
 

@@ -10,7 +10,7 @@ setting makes its own stage and what comes after it again, and a setting that is
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ def make(item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: M
     meter = Meter(folder, progress)
     if meter.resumed:
         progress.note(f"{step.name}: goes on after {clock(meter.spent)} of earlier work")
-    work = handed(item, recipe, opened, decisions, whole, meter, folder)
+    work = replace(handed(item, recipe, opened, decisions, whole, meter, folder), spent=meter.cost)
     ranks().wait()
     results = step.stage.run(work)
     cost = meter.finish()

@@ -37,6 +37,8 @@ class Work:
     """Where `method` names an objective: it, with its settings."""
     sources: Mapping[str, "Artifact | Input | Model | None"] = field(default_factory=dict)
     """By setting: what each of `parents()` stands for; None for an optional input that wasn't given."""
+    spent: Callable[[], Mapping[str, float]] = dict
+    """What the stage has cost so far: tokens, seconds, tokens_per_s, peak_rss."""
     whole: Mapping[str, Artifact] = field(default_factory=dict)
     """Every artifact made so far in this run of the recipe, by its hash."""
 

@@ -1,6 +1,7 @@
 """Evaluate: every eval on every stage, compared pair by pair, and one page that says it."""
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Literal
@@ -111,6 +112,7 @@ class Evaluate:
             stages=stages,
             results=results,
             comparisons=comparisons,
+            evaluation=StageNote(work.name, "evaluate", cost=_cost(work.spent())),
             curves=curves({s.stage: s.curve for s in chosen if s.curve}),
             examples=shown,
             picked=picked,
@@ -137,8 +139,7 @@ class Evaluate:
         named = [source for n in range(len(self.models)) if isinstance(source := work.sources[f"models.{n}"], Artifact)]
         all_of_them = {a.stage: a for source in named for a in [*work.above(source).values(), source]}
         notes = [
-            StageNote(a.stage, a.method, str(a.settings.get("init", "")), a.hash, a.settings, Cost(**_cost(a)))
-            for a in all_of_them.values()
+            StageNote(a.stage, a.method, str(a.settings.get("init", "")), a.hash, a.settings, _cost(a.cost)) for a in all_of_them.values()
         ]
         own = "model" in self.models
         return tuple([StageNote("model", "given"), *notes] if own else notes)
@@ -153,6 +154,6 @@ class Evaluate:
         )
 
 
-def _cost(artifact: Artifact) -> dict[str, Any]:
+def _cost(spent: Mapping[str, float]) -> Cost:
     names = {"tokens": int, "seconds": float, "tokens_per_s": float, "peak_rss": int}
-    return {name: kind(artifact.cost.get(name, 0)) for name, kind in names.items()}
+    return Cost(**{name: kind(spent.get(name, 0)) for name, kind in names.items()})
