@@ -55,8 +55,8 @@ def test_items_are_found_by_prompt_alone():
 def test_unknown_prompts_and_too_many_are_refused():
     with pytest.raises(UserError, match="is not one of synthetic:prompts"):
         items.item_of(ask("who are you ?"))
-    with pytest.raises(UserError, match="has 18000 train prompts, not 19000"):
-        items.prompts(19000)
+    with pytest.raises(UserError, match="has 20500 train prompts, not 21000"):
+        items.prompts(21000)
 
 
 def test_prompts_come_from_the_seed():

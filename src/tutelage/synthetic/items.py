@@ -60,7 +60,7 @@ TRAINED: tuple[Family, ...] = cast(
 )
 FAMILIES: dict[str, Family] = {family.NAME: family for family in (*TRAINED, cast(Family, recombined))}
 LONGER = cast(tuple[Family, ...], (listing, sorting, counting, naming, translating, page))
-POOL: dict[Split, int] = {"train": 18000, "heldout": 1600}
+POOL: dict[Split, int] = {"train": 20500, "heldout": 1600}
 """How many prompts a world has."""
 
 

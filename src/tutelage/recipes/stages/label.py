@@ -51,7 +51,7 @@ class Label:
     responses: Annotated[int, Interval(ge=2, le=9)] = 4
     """Responses per prompt; 2-9, InstructGPT 4-9. A pair has 2."""
     count: Annotated[int, Ge(1)] | None = None
-    """Prompts to judge, at most; null: by the model's size (nano 64, tiny 5000)."""
+    """Prompts to judge, at most; null: by the model's size (nano 64, tiny 6000)."""
     overlap: Annotated[int, Ge(1)] = 1
     """Annotators per prompt."""
     too_long: TooLong = "refuse"
