@@ -105,6 +105,12 @@ def test_metrics_hold_each_step_once(finished: Path) -> None:
         assert steps == list(range(1, len(steps) + 1)), path
 
 
+def test_sft_learns_from_text_beside_its_demonstrations(finished: Path) -> None:
+    (path,) = finished.glob("artifacts/sft-*/metrics.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(row["ptx/nll"] > 0 and row["sft/nll"] > 0 for row in rows)
+
+
 PLAIN = """
 import json, sys, torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer

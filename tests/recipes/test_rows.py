@@ -50,6 +50,20 @@ def test_a_prompt_longer_than_the_context_names_its_row_and_a_way_out(model, tmp
     checked(model, tmp_path, rows, "stages.asks.too_long=leave_out")
 
 
+def test_text_beside_sft_is_read_as_text(tmp_path):
+    text = tmp_path / "text.jsonl"
+    text.write_text('{"text": "once there was a mill ."}\n')
+    recipe = load("instructgpt", [f"inputs.text={text}"])
+    assert reader_of(recipe.steps["sft"], "ptx.data") == "documents" and reader_of(recipe.steps["sft"], "data") == "demonstrations"
+    check_rows(recipe, [recipe.steps["sft"]])
+
+
+def test_a_source_of_the_world_that_is_something_else():
+    recipe = load("instructgpt", ["stages.sft.ptx={data: prompts}"])
+    with pytest.raises(UserError, match=r"ptx\.data: documents are read here, but inputs\.prompts is .*; give synthetic:text"):
+        check_rows(recipe, recipe.steps.values())
+
+
 def test_a_row_without_a_prompt(model, tmp_path):
     with pytest.raises(UserError, match=r"prompts\.jsonl:1"):
         checked(model, tmp_path, [{"question": "why ?"}])

@@ -21,6 +21,7 @@ READERS: Mapping[str, Callable[[Path], Iterator[Any]]] = {
     "documents": readers.documents,
 }
 NAMES = {"text": "documents", "data": "documents"}
+"""What settings, and sources of the built-in world, are called that are not called after their rows."""
 
 
 def check_rows(recipe: Recipe, steps: Iterable[Step]) -> None:
@@ -30,7 +31,10 @@ def check_rows(recipe: Recipe, steps: Iterable[Step]) -> None:
         for field, name in step.parents.items():
             source = recipe.inputs.get(name)
             kind = reader_of(step, field)
-            if source is None or source.synthetic is not None or kind is None or (name, kind) in done:
+            if source is None or kind is None or (name, kind) in done:
+                continue
+            if source.synthetic is not None:
+                check_synthetic(source, source.synthetic, kind, f"stages.{step.name}.{field}")
                 continue
             done.add((name, kind))
             check_file(source, kind, recipe.model, f"stages.{step.name}.too_long=leave_out" if refuses(step) else "")
@@ -40,13 +44,20 @@ def reader_of(step: Step, field: str) -> str | None:
     """`demonstrations`, ...: what the rows of this setting's input are; None where nothing says."""
     own = field.split(".")[-1]
     declared: Mapping[str, str] = getattr(step.stage, "reads", {})
-    named = declared.get(field) or ("demonstrations" if (step.method, own) == ("sft", "data") else NAMES.get(own, own))
+    named = declared.get(field) or ("demonstrations" if (step.method, field) == ("sft", "data") else NAMES.get(own, own))
     return named if named in READERS else None
 
 
 def refuses(step: Step) -> bool:
     """Whether a prompt that fills the context is an error for this stage."""
     return step.settings.get("too_long") == "refuse"
+
+
+def check_synthetic(source: Input, given: str, kind: str, place: str) -> None:
+    """The built-in world's sources are told apart by their names."""
+    if NAMES.get(given, given) != kind:
+        right = next((name for name, named in NAMES.items() if named == kind), kind)
+        raise UserError(f"{place}: {kind} are read here, but inputs.{source.name} is {source.given}; give synthetic:{right} or a file")
 
 
 def check_file(source: Input, kind: str, model: Model, otherwise: str) -> None:
