@@ -40,14 +40,18 @@ def _inside(value: Any, mark: at.Ge | at.Gt | at.Le | at.Lt) -> bool:
 
 
 def bounds(metadata: Iterable[object]) -> str:
-    """`0 <= value < 1`, `> 0`."""
+    """`0 <= value < 1`, `> 0`. A whole number is written as one: typing takes Gt(0) and Gt(0.0) for the same, whichever came first."""
     low = high = ""
     for mark in flat(metadata):
         if isinstance(mark, at.Ge | at.Gt):
-            low = f"{mark.ge} <=" if isinstance(mark, at.Ge) else f"{mark.gt} <"
+            low = f"{_short(mark.ge)} <=" if isinstance(mark, at.Ge) else f"{_short(mark.gt)} <"
         elif isinstance(mark, at.Le | at.Lt):
-            high = f"<= {mark.le}" if isinstance(mark, at.Le) else f"< {mark.lt}"
+            high = f"<= {_short(mark.le)}" if isinstance(mark, at.Le) else f"< {_short(mark.lt)}"
     if low and high:
         return f"{low} value {high}"
     number, _, sign = low.partition(" ")
     return high or f"{sign.replace('<', '>')} {number}"
+
+
+def _short(limit: object) -> object:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
