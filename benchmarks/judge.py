@@ -59,7 +59,7 @@ def preferred(run: Path) -> dict[tuple[str, int, str], Estimate]:
     pairs: dict[tuple[str, int, str], list[bool]] = defaultdict(list)
     for item in items:
         right = next(scores)
-        for fault in FAULTS[item.family]:
+        for fault, _ in zip(FAULTS[item.family], item.faulty, strict=True):
             pairs[item.family, item.level, fault].append(right > next(scores))
     return {key: rate(sum(won), len(won)) for key, won in pairs.items()}
 

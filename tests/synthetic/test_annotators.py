@@ -24,10 +24,6 @@ def answered(n: int) -> tuple[tuple[items.Item, tuple[Response, ...]], ...]:
     return tuple(rows)
 
 
-def places(answer: dict) -> dict[int, int]:
-    return {place: n for n, tier in enumerate(answer["tiers"]) for place in tier}
-
-
 @pytest.mark.parametrize("name", annotators.annotators())
 def test_annotators_are_right_as_often_as_people(name: str):
     judged = (annotators.annotate(item.prompt, responses, "ranking", name) for item, responses in answered(1600))

@@ -36,12 +36,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Fixed:
-    """A source without state: examples as a function of the step alone."""
+    """A source without state: examples as a function of the step alone. `beside(step)` gives further trees for each step."""
 
     at: Callable[[int], Sequence[Tree]]
+    beside: Callable[[int], Sequence[Tree]] | None = None
 
     def trees(self, step: int) -> Sequence[Tree]:
-        return self.at(step)
+        return [*self.at(step), *(self.beside(step) if self.beside else ())]
 
     def figures(self, step: int) -> Mapping[str, float]:
         return {}

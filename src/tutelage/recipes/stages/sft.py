@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 
 from tutelage.data.pieces import Packing
-from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
@@ -75,16 +74,11 @@ class Sft:
         packing = Packing(tuple(trees), max(self.step_tokens, max(tree.length for tree in trees)), seed=work.seed)
         policy = Policy({"policy": learner(model, self.adapter, work.seed)}, words, precision(work))
         objective = with_text(part, SFT(), SFT(), self.ptx.coef) if self.ptx else SFT()
-        text = text_beside(work, self.ptx, render) if self.ptx else _nothing
+        text = text_beside(work, self.ptx, render) if self.ptx else None
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
-        source, steps = Fixed(lambda step: [*packing.at(step), *text(step)]), packing.steps * self.epochs
+        source, steps = Fixed(packing.at, text), packing.steps * self.epochs
         shown = (f"{part}/nll" if part else "nll",)
         train(engine, source, steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=shown)
         cut = sum(not all(tree.finished) for tree in trees)
         told = {"rows": len(rows), "left_out": len(given) - len(rows), "cut": cut, "steps": steps}
         return {**leave(work, policy, policy.roles["policy"]), **told}
-
-
-def _nothing(step: int) -> list[Tree]:
-    """No text beside a step."""
-    return []
