@@ -1,8 +1,7 @@
 # One environment, made once and again only when pyproject.toml changes. `make demo` needs nothing but this file, Python >= 3.11 and a C compiler.
 #
 #   make demo     the whole pipeline on the built-in world, with a report at its end
-#   make test     the fast tests            make prove    the long ones
-#   make effects  the published effects, on the seeds in TUTELAGE_SEEDS (default 0)
+#   make test     the fast tests            make prove    the long ones: kills, and the published effects on three seeds
 #   make lint     ruff                      make types    pyright
 #
 # On a machine where a particular wheel index is wanted:  make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -16,22 +15,19 @@ RUN ?= runs/demo
 
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test prove effects structure lint types clean
+.PHONY: demo test prove structure lint types clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tutelage run instructgpt --out $(RUN)
 
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not long and not effects"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not long"
 
 prove: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m long
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup -m long
 
 structure: $(VENV)/.dev
 	$(BIN)/pytest -q tests/structure
-
-effects: $(VENV)/.dev
-	$(BIN)/pytest -q -m effects
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests reference examples benchmarks

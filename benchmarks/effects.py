@@ -1,4 +1,4 @@
-"""What the demo's recipe must show, asserted on each seed by `make effects` and written as a table, a column per run:
+"""What the demo's recipe must show, asserted on three seeds by `make prove` and written as a table, a column per run:
 
     python -m benchmarks.effects RUN [RUN ...]
 

@@ -1,6 +1,6 @@
-"""The published effects, measured: the demo's own recipe at the demo's own size, on the seeds given by TUTELAGE_SEEDS (default: 0).
+"""The published effects, measured: the demo's own recipe at the demo's own size, on the seeds given by TUTELAGE_SEEDS (default: 0,1,2).
 
-Run by `make effects`, about as long as the demo per seed. What is asserted stands in benchmarks/effects.py, which also writes the
+Part of `make prove`, about as long as the demo per seed; a seed's tests stay in one process, so that its run is made once. What is asserted stands in benchmarks/effects.py, which also writes the
 published table; runs that stand whole in TUTELAGE_RUNS are not made again. Intervals are 95 %, clustered by prompt, differences paired.
 """
 
@@ -17,11 +17,11 @@ from tutelage.cli.screen import stage_of
 from tutelage.recipes import material
 from tutelage.recipes.sources import Input
 
-SEEDS = [int(seed) for seed in os.environ.get("TUTELAGE_SEEDS", "0").split(",")]
-pytestmark = pytest.mark.effects
+SEEDS = [int(seed) for seed in os.environ.get("TUTELAGE_SEEDS", "0,1,2").split(",")]
+pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module", params=SEEDS)
+@pytest.fixture(scope="module", params=[pytest.param(seed, marks=pytest.mark.xdist_group(f"seed {seed}")) for seed in SEEDS])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = os.environ.get("TUTELAGE_RUNS")
     out = (Path(kept) if kept else tmp_path_factory.mktemp("effects")) / f"seed-{request.param}"
