@@ -1,7 +1,8 @@
 """The published effects, measured: the demo's own recipe at the demo's own size, on the seeds given by TUTELAGE_SEEDS (default: 0,1,2).
 
-Part of `make prove`, about as long as the demo per seed; a seed's tests stay in one process, so that its run is made once. What is asserted stands in benchmarks/effects.py, which also writes the
-published table; runs that stand whole in TUTELAGE_RUNS are not made again. Intervals are 95 %, clustered by prompt, differences paired.
+Part of `make prove`, about as long as the demo per seed; a seed's tests stay in one process, so that its run is made once. What is asserted
+stands in benchmarks/effects.py, which also writes the published table; runs that stand whole in TUTELAGE_RUNS are not made again. Intervals
+are 95 %, clustered by prompt, differences paired.
 """
 
 import os
