@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from tutelage.core.errors import UserError
-from tutelage.models.attention import BLOCKS
+from tutelage.models.attention import TREE
 from tutelage.models.create import MAKERS, Dimensions, new
 from tutelage.models.heads import ScalarHead
 from tutelage.models.tokenizer import words
@@ -48,7 +48,7 @@ def test_what_is_saved_comes_back(shape, tmp_path):
 
 def test_a_saved_model_loads_in_plain_transformers(tmp_path):
     model = new(SMALL, TOKENIZER, seed=0)
-    model.set_attn_implementation(BLOCKS)  # as a policy leaves it
+    model.set_attn_implementation(TREE)  # as a policy leaves it
     save(model, TOKENIZER, tmp_path)
     assert "tutelage" not in (tmp_path / "config.json").read_text()
     model.set_attn_implementation("sdpa")

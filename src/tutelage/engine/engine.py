@@ -85,6 +85,7 @@ class Engine:
             for group in optimizer.param_groups:
                 group["lr"] = self.rates[group["role"]].at(step, steps)
             optimizer.step()
+        self.policy.refresh()
         self.forget()
         return told
 
@@ -117,6 +118,7 @@ class Engine:
                 p.copy_(saved)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+        self.policy.refresh()
 
 
 def _needs(objective: Objective, batch: PackedBatch) -> tuple[str, ...]:

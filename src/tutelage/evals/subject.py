@@ -17,7 +17,8 @@ from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
 from tutelage.evals.answers import Kept, Row
 from tutelage.evals.eval import Answer, Material
-from tutelage.models.policy import Policy, Precision
+from tutelage.models.policy import Policy
+from tutelage.models.precision import Precision
 from tutelage.models.roles import active
 from tutelage.models.sampler import Sampled, Sampler, Sampling
 from tutelage.rollouts.reading import read_responses
@@ -91,7 +92,7 @@ class Artifact:
     def _generate(self, ids: Sequence[tuple[int, ...]], addresses: Sequence[tuple[int | str, ...]], sampling: Sampling) -> list[Sampled]:
         role = self.policy.roles["policy"]
         with active(role):
-            sampler = Sampler(role.network, self.renderer.end, dtype=torch.bfloat16 if self.policy.precision == "bf16" else None)
+            sampler = Sampler(role.network, self.renderer.end, dtype=torch.bfloat16 if self.policy.precision == "autocast" else None)
             written = sampler.generate(ids, addresses, sampling)
         self.heard(sum(len(said.ids) for said in written))
         return written

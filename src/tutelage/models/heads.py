@@ -1,9 +1,11 @@
 """What is read from hidden states: log-probabilities, entropy and exact KL over the vocabulary, or one scalar.
 
-    logp_m = logit_m[target_m] - logsumexp(logit_m),   H_m = -sum_v p_v log p_v,   KL_m = sum_v p_v (log p_v - log ref_v)
+    logp_m = logit_m[target_m] - logsumexp(logit_m),   nll = -sum_m logp_m
+    H_m = -sum_v p_v log p_v,   KL_m = sum_v p_v (log p_v - log ref_v)
 
-Only rows that predict a trained token come here, and the head runs in chunks whose logits are made again in the backward pass:
-a [T, V] tensor never exists, and memory does not grow with the vocabulary beyond one chunk.
+Only rows that predict a trained token come here, and the head runs in chunks: a [T, V] tensor never exists, and memory does not grow with
+the vocabulary beyond one chunk. Where a chunk's gradient is needed its logits are made again in the backward pass, except for `nll`, whose
+gradient is known at once (models/likelihood.py).
 
 M rows, V words, D width.
 """
@@ -12,12 +14,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import linear, pad
 from torch.utils.checkpoint import checkpoint
 
 from tutelage.models.attention import padded
-
-CHUNK = 1024
+from tutelage.models.likelihood import CHUNK, likelihood, total_nll
 
 
 class ScalarHead(nn.Module):
@@ -47,31 +48,73 @@ class ScalarHead(nn.Module):
         self.scale.fill_(scale)
 
 
+class Words(nn.Module):
+    """From hidden states to logits: cap * tanh(x / cap), x = scale * output(hidden)  (the cap as in Gemma 2; None: none)."""
+
+    def __init__(self, output: nn.Module, scale: float = 1.0, cap: float | None = None) -> None:
+        super().__init__()
+        self.output, self.scale, self.cap = output, scale, cap
+
+    @property
+    def matrix(self) -> Tensor | None:
+        """[V, D] where the map is this matrix alone, or None."""
+        plain = type(self.output) is nn.Linear and self.output.bias is None and self.scale == 1 and self.cap is None
+        return self.output.weight if plain and isinstance(self.output, nn.Linear) else None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        matrix = self.matrix
+        # A tied matrix is kept in float32 (models/precision.py), whatever the network computes in.
+        logits = self.output(hidden) if matrix is None else linear(hidden, matrix.to(hidden.dtype))
+        scaled = logits if self.scale == 1 else logits * self.scale
+        return scaled if self.cap is None else torch.tanh(scaled / self.cap) * self.cap
+
+
 def read_words(
     hidden_MD: Tensor,
-    words: nn.Module,
+    words: Words,
     targets_M: Tensor,
     wants: Sequence[str],
     temperature: float = 1.0,
-    reference: tuple[Tensor, nn.Module] | None = None,
+    reference: tuple[Tensor, Words] | None = None,
 ) -> dict[str, Tensor]:
-    """The quantities named in `wants` ("logp", "entropy", "kl") for each row, in chunks.
-
-    `words` maps hidden states to logits; `reference` is (hidden_MD, words) of the model that KL is measured against.
-    """
-    parts: list[tuple[Tensor, ...]] = []
+    """The quantities named in `wants`: "logp", "entropy", "kl" for each row, "nll" for all. `reference` is (hidden_MD, words) of the model
+    that KL is measured against."""
     M, missing = len(targets_M), padded(len(targets_M)) - len(targets_M)
-    hidden_MD, targets_M = pad(hidden_MD, (0, 0, 0, missing)), pad(targets_M, (0, missing))
-    other_MD, other_words = (None, None) if reference is None else (pad(reference[0], (0, 0, 0, missing)), reference[1])
+    padded_MD, padded_M = pad(hidden_MD, (0, 0, 0, missing)), pad(targets_M, (0, missing))
+    if words.matrix is not None and set(wants) <= {"logp", "nll"}:
+        computed = _computed(padded_MD)
+        if tuple(wants) == ("nll",):
+            return {"nll": total_nll(computed, words.matrix, padded_M, M, temperature)}
+        logp_M = likelihood(computed, words.matrix, padded_M, temperature)[:M]
+        return {want: logp_M if want == "logp" else -logp_M.sum() for want in wants}
+    rows = [want if want != "nll" else "logp" for want in wants]
+    read = _in_chunks(padded_MD, words, padded_M, rows, temperature, _padded(reference, missing))
+    return {want: -x[:M].sum() if want == "nll" else x[:M] for want, x in zip(wants, read, strict=True)}
+
+
+def _computed(hidden: Tensor) -> Tensor:
+    """In what autocast, where it is on, multiplies."""
+    device = hidden.device.type
+    return hidden.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else hidden
+
+
+def _padded(reference: tuple[Tensor, Words] | None, missing: int) -> tuple[Tensor, Words] | None:
+    return None if reference is None else (pad(reference[0], (0, 0, 0, missing)), reference[1])
+
+
+def _in_chunks(
+    hidden_MD: Tensor, words: Words, targets_M: Tensor, wants: Sequence[str], temperature: float, reference: tuple[Tensor, Words] | None
+) -> list[Tensor]:
+    parts: list[tuple[Tensor, ...]] = []
     for start in range(0, max(len(targets_M), 1), CHUNK):
         rows = slice(start, start + CHUNK)
-        other = None if other_MD is None else other_MD[rows]
+        other, other_words = (None, None) if reference is None else (reference[0][rows], reference[1])
         arguments = (hidden_MD[rows], targets_M[rows], tuple(wants), temperature, words, other, other_words)
         if torch.is_grad_enabled():
             parts.append(checkpoint(_chunk, *arguments, use_reentrant=False, preserve_rng_state=False))
         else:
             parts.append(_chunk(*arguments))
-    return {want: torch.cat([part[i] for part in parts])[:M] for i, want in enumerate(wants)}
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
 
 
 def _chunk(
@@ -79,14 +122,11 @@ def _chunk(
     target: Tensor,
     wants: tuple[str, ...],
     temperature: float,
-    words: nn.Module,
+    words: Words,
     other: Tensor | None,
-    other_words: nn.Module | None,
+    other_words: Words | None,
 ) -> tuple[Tensor, ...]:
-    logit_MV = _logits(words, hidden, temperature)
-    if tuple(wants) == ("logp",):
-        return (-cross_entropy(logit_MV, target, reduction="none"),)
-    logp_MV = logit_MV.log_softmax(-1)
+    logp_MV = _logits(words, hidden, temperature).log_softmax(-1)
     p_MV = logp_MV.exp()
     read = {"logp": logp_MV.gather(-1, target[:, None])[:, 0], "entropy": -(p_MV * logp_MV).sum(-1)}
     if other is not None and other_words is not None:
@@ -96,7 +136,7 @@ def _chunk(
     return tuple(read[want] for want in wants)
 
 
-def _logits(words: nn.Module, hidden: Tensor, temperature: float) -> Tensor:
+def _logits(words: Words, hidden: Tensor, temperature: float) -> Tensor:
     """In float32 or wider."""
     logit_MV = words(hidden)
     wide_MV = logit_MV if logit_MV.dtype == torch.float64 else logit_MV.float()

@@ -8,7 +8,6 @@ T tokens, M trained tokens, R responses, D width.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +16,12 @@ from transformers import PreTrainedTokenizerFast
 
 from tutelage.core.errors import UserError
 from tutelage.data.batch import PackedBatch
-from tutelage.models.attention import BLOCKS, DENSE, padded, plan
+from tutelage.models.attention import TREE, padded, plan
 from tutelage.models.heads import read_words
+from tutelage.models.precision import Masters, Precision, narrow
 from tutelage.models.roles import Role, active, causal, words
 
-Precision = Literal["float32", "bf16"]
-WORDS = ("logp", "entropy", "kl")
+WORDS = ("nll", "logp", "entropy", "kl")
 SCALARS = ("value", "score")
 
 
@@ -34,7 +33,7 @@ class Policy:
         roles: Mapping[str, Role],
         tokenizer: PreTrainedTokenizerFast | None = None,
         precision: Precision = "float32",
-        attention: str = BLOCKS,
+        attention: str = TREE,
     ) -> None:
         self.roles = dict(roles)
         self.tokenizer = tokenizer
@@ -46,22 +45,36 @@ class Policy:
         trained = {id(p) for role in self.roles.values() if role.trains for p in role.parameters()}
         for p in (p for role in self.roles.values() for p in _all_parameters(role)):
             p.requires_grad_(id(p) in trained)
+        networks = [role.network for role in self.roles.values()] if precision == "bf16" else []
+        self.masters = Masters(networks)
+        for network in networks:
+            narrow(network)
 
     def trainable(self) -> dict[str, list[nn.Parameter]]:
-        """Trained parameters by role, each once: a parameter that two roles share belongs to the first."""
+        """What the optimizer steps, by role, each once: a parameter that two roles share belongs to the first."""
         seen: set[int] = set()
         found: dict[str, list[nn.Parameter]] = {}
         for name, role in self.roles.items():
             if role.trains:
-                found[name] = [p for p in role.parameters() if id(p) not in seen]
-                seen.update(id(p) for p in found[name])
+                own = [p for p in role.parameters() if id(p) not in seen]
+                seen.update(map(id, own))
+                found[name] = [self.masters.of(p) for p in own]
         return found
 
     def word_vectors(self) -> set[int]:
         """Ids (`id`) of the matrices that hold a vector for each word."""
         networks = [causal(role.network) for role in self.roles.values()]
         modules = [m for n in networks for m in (n.get_input_embeddings(), n.get_output_embeddings()) if m is not None]
-        return {id(p) for module in modules for p in module.parameters()}
+        return {id(self.masters.of(p)) for module in modules for p in module.parameters()}
+
+    def refresh(self) -> None:
+        """Take over what the optimizer has stepped."""
+        self.masters.refresh()
+
+    def finish(self) -> None:
+        """Training is over: all networks hold float32 weights again, as they were learnt."""
+        self.masters.widen(role.network for role in self.roles.values())
+        self.precision = "float32"
 
     def read(self, batch: PackedBatch, needs: Sequence[str]) -> dict[str, Tensor]:
         """What `needs` names (see `objectives.objective.Read`), one traversal a role. Raises KeyError for an unknown role."""
@@ -72,7 +85,7 @@ class Policy:
             wanted.setdefault("policy" if quantity == "kl" else role or "policy", []).append(need)
             if quantity == "kl":
                 wanted.setdefault(role, [])
-        stream_plan = plan(batch, dense=self.attention == DENSE)
+        stream_plan = plan(batch)
         # References first: their hidden states are constants of the policy's reading.
         hidden = {role: self._hidden(role, batch, stream_plan) for role in sorted(wanted, key=lambda r: r == "policy")}
         read: dict[str, Tensor] = {}
@@ -112,7 +125,7 @@ class Policy:
 
     def _autocast(self) -> torch.autocast:
         device = next(self.roles["policy"].network.parameters()).device.type
-        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "autocast")
 
 
 def _attend(role: Role, attention: str) -> None:

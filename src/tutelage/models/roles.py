@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
-from tutelage.models.heads import ScalarHead
+from tutelage.models.heads import ScalarHead, Words
 
 
 @dataclass
@@ -50,27 +49,13 @@ def width(network: nn.Module) -> int:
     return embeddings.embedding_dim
 
 
-def words(network: nn.Module) -> nn.Module:
-    """The module from hidden states to logits, soft-capped where the model's configuration says so."""
+def words(network: nn.Module) -> Words:
+    """The map from hidden states to logits, with the scale and the soft cap of the model's configuration."""
     inner = causal(network)
-    for name in ("logit_scale", "logits_scaling"):
-        if getattr(inner.config, name, None) not in (None, 1, 1.0):
-            raise NotImplementedError(f"{type(inner).__name__} scales its logits ({name}), which is not supported yet")
     output = inner.get_output_embeddings()
     assert isinstance(output, nn.Module)
-    cap = getattr(inner.config, "final_logit_softcapping", None)
-    return output if cap is None else SoftCapped(output, cap)
-
-
-class SoftCapped(nn.Module):
-    """cap * tanh(logits / cap), as Gemma 2 does."""
-
-    def __init__(self, output: nn.Module, cap: float) -> None:
-        super().__init__()
-        self.output, self.cap = output, cap
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(self.output(hidden) / self.cap) * self.cap
+    scale = getattr(inner.config, "logit_scale", None) or 1 / (getattr(inner.config, "logits_scaling", None) or 1)
+    return Words(output, scale, getattr(inner.config, "final_logit_softcapping", None))
 
 
 @contextmanager

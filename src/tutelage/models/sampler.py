@@ -17,11 +17,14 @@ import numpy as np
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import Key, uniforms
 from tutelage.models.cache import BLOCK, KeyCache, attending, moved
+from tutelage.models.precision import computes
+from tutelage.models.roles import words
 from tutelage.models.sampling import Sampling, draw
 
 __all__ = ["Sampled", "Sampler", "Sampling"]
@@ -72,6 +75,7 @@ class Sampler:
         order = sorted(range(len(keys)), key=lambda n: (len(keys[n]), keys[n]))  # equal prompts, and equal lengths, side by side
         sampled: list[Sampled | None] = [None] * len(keys)
         with torch.inference_mode(), attending(self.model), self._autocast():
+            self._words = self._matrix()
             for start in range(0, len(order), self.rows):
                 chosen = order[start : start + self.rows]
                 numbers_BT = np.stack([uniforms(sampling.max_tokens, *addresses[n]) for n in chosen])
@@ -136,8 +140,16 @@ class Sampler:
     def _forward(self, ids_BQ: Tensor, cache: KeyCache) -> Tensor:
         """[B, V] logits after the last column."""
         position_BQ = cache.advance(ids_BQ.shape[1])
-        out = self.model(input_ids=ids_BQ, position_ids=position_BQ, decoding=cache, use_cache=False, logits_to_keep=1)
-        return out.logits[:, -1]
+        out = self.model.base_model(input_ids=ids_BQ, position_ids=position_BQ, decoding=cache, use_cache=False)
+        return self._words(out.last_hidden_state[:, -1])
+
+    def _matrix(self) -> Callable[[Tensor], Tensor]:
+        """From hidden states to logits, the matrix of words rounded once rather than at every step."""
+        head = words(self.model)
+        if head.matrix is None:
+            return head
+        matrix = head.matrix.to(self.dtype or computes(self.model))
+        return lambda hidden: linear(hidden.to(matrix.dtype), matrix)
 
     def _check(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> None:
         context = getattr(self.model.config, "max_position_embeddings", None)

@@ -16,8 +16,9 @@ from tutelage.data.tree import Tree
 
 Read = Mapping[str, Tensor]
 """What one traversal gave: "logp" [M], "entropy" [M], "value" [M] (of the state before each trained token), "score" [R] (at each
-response's last token); with "@role" the same of another role, without gradient unless that role is trained: "logp@reference",
-"value@value"; "kl@reference" [M] is the exact sum over the vocabulary."""
+response's last token), "nll" (minus the sum of all logp, cheaper than "logp" where that is all that is wanted); with "@role" the same of
+another role, without gradient unless that role is trained: "logp@reference", "value@value"; "kl@reference" [M] is the exact sum over the
+vocabulary."""
 
 
 class Objective(Protocol):

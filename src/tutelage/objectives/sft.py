@@ -19,7 +19,7 @@ class SFT(Objective):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return ("logp",)
+        return ("nll",)
 
     @property
     def terms(self) -> Mapping[str, float]:
@@ -30,7 +30,7 @@ class SFT(Objective):
         return batch.counting(nll=float(len(batch.rows_M)))
 
     def loss(self, read: Read, batch: PackedBatch) -> Mapping[str, Tensor]:
-        return {"nll": -read["logp"].sum()}
+        return {"nll": read["nll"]}
 
     def specimens(self) -> list[Tree]:
         """A short and a long response, a dialogue whose user turns are not trained, a plain document, a cut one."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 from tutelage.core.errors import UserError
 from tutelage.core.settings import build, to_plain
+from tutelage.models.kernels.build import library
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,17 @@ class Decisions:
     threads: int
     """Threads inside one operation."""
     dtype: Literal["float32", "bfloat16"]
-    """What matrices are multiplied in; sums and the optimizer stay float32."""
+    """What networks compute in; sums, masters of weights and the optimizer stay float32 (models/precision.py)."""
     processor: str
     torch: str
     device: str = "cpu"
+    kernels: Literal["own", "torch"] = "torch"
+    """Who computes attention and likelihoods in bfloat16: our kernels (models/kernels), or torch."""
 
     def mismatch(self, here: "Decisions") -> str:
         """What differs so that the same bits can't be promised, in words; empty when nothing does."""
-        pairs = {"processor": (self.processor, here.processor), "torch": (self.torch, here.torch), "device": (self.device, here.device)}
+        names = ("processor", "torch", "device", "kernels")
+        pairs = {name: (getattr(self, name), getattr(here, name)) for name in names}
         return ", ".join(f"{name} {theirs} (here {ours})" for name, (theirs, ours) in pairs.items() if theirs != ours)
 
 
@@ -37,7 +41,8 @@ def decide() -> Decisions:
     """For this machine. Threads: `OMP_NUM_THREADS` where it is set, else every core this process may use."""
     threads = int(os.environ.get("OMP_NUM_THREADS") or cores())
     dtype = "bfloat16" if multiplies_bf16() else "float32"
-    return Decisions(threads=threads, dtype=dtype, processor=processor(), torch=version("torch").split("+")[0])
+    kernels = "own" if library() is not None else "torch"
+    return Decisions(threads=threads, dtype=dtype, processor=processor(), torch=version("torch").split("+")[0], kernels=kernels)
 
 
 def obey(noted: object, inexact: bool) -> Decisions:

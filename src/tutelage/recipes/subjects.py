@@ -20,7 +20,8 @@ from tutelage.evals.subject import Artifact as Subject
 from tutelage.feedback import tasks
 from tutelage.feedback.signals import Preference
 from tutelage.models import weights
-from tutelage.models.policy import Policy, Precision
+from tutelage.models.policy import Policy
+from tutelage.models.precision import Precision
 from tutelage.models.roles import Role
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material

@@ -18,7 +18,8 @@ from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
 from tutelage.models.adapters import Lora
 from tutelage.models.heads import ScalarHead
-from tutelage.models.policy import Policy, Precision
+from tutelage.models.policy import Policy
+from tutelage.models.precision import Precision
 from tutelage.models.roles import Role, causal, width
 from tutelage.recipes.work import Work
 
@@ -118,6 +119,7 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     Returns the weights' hash for the manifest.
     """
     assert policy.tokenizer is not None
+    policy.finish()
     model = causal(role.network)
     if ranks().rank:
         return {}

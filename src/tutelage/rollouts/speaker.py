@@ -29,6 +29,6 @@ class RoleSpeaker:
 
     def generate(self, prompts: Sequence[Sequence[int]], addresses: Sequence[tuple[Key, ...]], sampling: Sampling) -> list[Sampled]:
         role = self.policy.roles[self.role]
-        dtype = torch.bfloat16 if self.policy.precision == "bf16" else None
+        dtype = torch.bfloat16 if self.policy.precision == "autocast" else None
         with active(role):
             return Sampler(role.network, self.end, self.rows, dtype).generate(prompts, addresses, sampling)

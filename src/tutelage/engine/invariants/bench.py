@@ -22,7 +22,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from tutelage.models.attention import BLOCKS
+from tutelage.models.attention import TREE
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import SCALARS, Policy
 from tutelage.models.roles import Role
@@ -53,7 +53,7 @@ class Bench:
     shape: str = "llama"
     lora: bool = False
     dtype: torch.dtype = torch.float64
-    attention: str = BLOCKS
+    attention: str = TREE
     noise: float = 0.3
 
     @property

@@ -164,7 +164,7 @@ def neighbors(objective: Objective, bench: Bench) -> Outcome:
     made, error = policy(bench, objective.needs), 0.0
     for part in dict.fromkeys(t.part for t in objective.specimens()):
         trees = [t for t in objective.specimens() if t.part == part]
-        needs = objective.needs_for(part)
+        needs = [need.replace("nll", "logp") for need in objective.needs_for(part)]  # the sum's terms, one by one
         right = _reads(made, objective.collate(trees), needs)
         first = 0
         for n, kept in enumerate(trees):

@@ -49,11 +49,17 @@ def separate_reads(policy: Policy, trees: Sequence[Tree], batch: PackedBatch, ne
     for role in policy.roles.values():
         causal(role.network).set_attn_implementation(PLAIN)
     try:
-        read = {need: torch.cat([_path(policy, need, *path, batch.temperature) for path in _paths(trees)]) for need in needs}
+        read = {need: _read(policy, need, trees, batch.temperature) for need in needs}
     finally:
         for role in policy.roles.values():
             causal(role.network).set_attn_implementation(policy.attention)
     return read
+
+
+def _read(policy: Policy, need: str, trees: Sequence[Tree], temperature: float) -> Tensor:
+    if need.startswith("nll"):
+        return -_read(policy, need.replace("nll", "logp"), trees, temperature).sum()
+    return torch.cat([_path(policy, need, *path, temperature) for path in _paths(trees)])
 
 
 def _paths(trees: Sequence[Tree]) -> Iterator[tuple[list[int], list[bool]]]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 from annotated_types import Ge, Interval
 
 from tutelage.core.files import JsonLines
@@ -17,6 +16,7 @@ from tutelage.core.text import Prompt, Response
 from tutelage.data.render import Renderer
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
+from tutelage.models.precision import narrow
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
@@ -83,7 +83,8 @@ class Label:
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work, "policy")
         render = renderer(model, words)
-        sampler = Sampler(model, render.end, dtype=torch.bfloat16 if precision(work) == "bf16" else None)
+        speaker = narrow(model.requires_grad_(False)) if precision(work) == "bf16" else model
+        sampler = Sampler(speaker, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
         store, done = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl")

@@ -1,0 +1,59 @@
+"""Where the sides run: this environment, or one of a peer's own below build/peers; and whether anything else runs beside them."""
+
+import fcntl
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.peers.rival import ROOT
+
+IDLE = 0.85
+"""Share of the processors' time that must be idle before a comparison."""
+
+
+def python_of(environment: str) -> Path:
+    """The interpreter of an environment: `here`, or `NAME-VERSION` of a package, installed beside the same torch when it is missing."""
+    if environment == "here":
+        return Path(sys.executable)
+    folder = ROOT / "build" / "peers" / environment
+    python, done = folder / "bin" / "python", folder / "installed"
+    if not done.exists():
+        name, _, wanted = environment.rpartition("-")
+        print(f"making {folder}", file=sys.stderr, flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        torch = f"torch=={version('torch').partition('+')[0]}"
+        for packages in ([torch], [f"{name}=={wanted}", "datasets"]):
+            subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+        done.touch()
+    return python
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """One benchmark at a time on this machine."""
+    path = Path(tempfile.gettempdir()) / "tutelage-benchmark.lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"another benchmark holds {path}: two at a time measure each other")
+        yield
+
+
+def alone(seconds: float = 2.0) -> bool:
+    """Are the processors idle?"""
+
+    def spent() -> tuple[float, float]:
+        fields = [float(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        return fields[3] + fields[4], sum(fields)
+
+    idle, total = spent()
+    time.sleep(seconds)
+    later_idle, later_total = spent()
+    return (later_idle - idle) >= IDLE * (later_total - total)

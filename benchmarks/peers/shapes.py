@@ -1,0 +1,78 @@
+"""What both sides of a comparison are given: models with random weights, random tokens, and the count of useful FLOPs.
+
+Speed only: nothing is learnt here, and nothing is said about quality. This file imports neither Tutelage nor a peer, so that both sides
+load it in environments of their own.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+VOCABULARY, CONTEXT = 8192, 512
+SIZES: dict[str, dict[str, int]] = {
+    "11m": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6},
+    "60m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12},
+}
+UNKNOWN, END, PAD, FIRST = 0, 1, 2, 3
+"""Ids of the special tokens, and the first of the others."""
+
+
+def config(size: str, **more: Any) -> LlamaConfig:
+    room = {"vocab_size": VOCABULARY, "max_position_embeddings": 4096}
+    return LlamaConfig(**room, tie_word_embeddings=True, bos_token_id=None, eos_token_id=END, pad_token_id=PAD, **SIZES[size], **more)
+
+
+def model(size: str, seed: int = 0) -> LlamaForCausalLM:
+    """Float32, random weights."""
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(config(size))
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A word a token: `t17` is id 17."""
+    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(VOCABULARY)}, unk_token="t0"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="t0", eos_token="t1", pad_token="t2")
+
+
+def lengths(count: int, seed: int) -> list[int]:
+    """Lengths of fine-tuning examples: lognormal(4.7, 0.6), between 20 and the context."""
+    draw = random.Random(seed)
+    return [min(CONTEXT, max(20, int(draw.lognormvariate(4.7, 0.6)))) for _ in range(count)]
+
+
+def ids(draw: random.Random, count: int) -> list[int]:
+    return [draw.randrange(FIRST, VOCABULARY) for _ in range(count)]
+
+
+def fine_tuning(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """(prompt, response) with a third of the tokens in the prompt."""
+    draw = random.Random(seed)
+    return [(ids(draw, n // 3), ids(draw, n - n // 3)) for n in lengths(count, seed)]
+
+
+def prompts_with_responses(count: int, prompt: int, responses: int, length: int, seed: int) -> list[tuple[list[int], list[list[int]]]]:
+    """(prompt, its responses), all of the same lengths; the first response is the best."""
+    draw = random.Random(seed)
+    return [(ids(draw, prompt), [ids(draw, length) for _ in range(responses)]) for _ in range(count)]
+
+
+def text(tokens: Sequence[int]) -> str:
+    """What the tokenizer reads as `tokens`."""
+    return " ".join(f"t{token}" for token in tokens)
+
+
+def body(size: str) -> int:
+    """Parameters that every token passes through."""
+    shape = SIZES[size]
+    width, hidden, layers = shape["hidden_size"], shape["intermediate_size"], shape["num_hidden_layers"]
+    return layers * (4 * width * width + 3 * width * hidden)
+
+
+def head(size: str) -> int:
+    """Parameters that only tokens to be predicted pass through."""
+    return SIZES[size]["hidden_size"] * VOCABULARY

@@ -1,0 +1,83 @@
+"""Who sees whom in a stream: made once, for all layers and roles.
+
+A token sees its own segment up to itself, and all of its segment's ancestors. The stream is divided into equally long blocks; a way of
+computing attention asks for the form that it needs (buckets, pairs, a dense mask), which is made when it is asked for, and kept.
+
+T tokens (padded), S segments.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from tutelage.data.batch import PackedBatch
+
+F = TypeVar("F")
+
+ROUND = 128
+"""Streams are padded to a multiple of this many tokens: matrix products of few shapes find their kernels made already."""
+
+
+def padded(tokens: int) -> int:
+    """The length of a stream, or of any rows that are multiplied, with its padding."""
+    return -(-tokens // ROUND) * ROUND
+
+
+@dataclass(frozen=True)
+class Plan:
+    """starts: each segment's first token, and the stream's end. lineages: each segment's ancestors, the eldest first, and itself.
+    segment_T: padding is a segment that sees nothing. above_SS: may segment i's tokens see segment j's?"""
+
+    starts: tuple[int, ...]
+    lineages: tuple[tuple[int, ...], ...]
+    segment_T: Tensor
+    position_T: Tensor
+    above_SS: Tensor
+    forms: dict[Any, Any] = field(default_factory=dict[Any, Any], repr=False)
+
+    def kept(self, name: Any, make: Callable[[], F]) -> F:
+        """A form of this plan, made when it is first asked for."""
+        if name not in self.forms:
+            self.forms[name] = make()
+        return self.forms[name]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest path from a root to a leaf."""
+        return max(sum(self.starts[a + 1] - self.starts[a] for a in lineage) for lineage in self.lineages)
+
+    def segments(self, block: range) -> list[int]:
+        """The segments that some token of a block sees, in order."""
+        first, last = int(self.segment_T[block[0]]), int(self.segment_T[block[-1]])
+        return sorted({a for lineage in self.lineages[first : last + 1] for a in lineage})
+
+    @cached_property
+    def seen_TT(self) -> Tensor:
+        """Token i may see token j; padding sees itself. Quadratic in T: for the oracle."""
+        T = len(self.segment_T)
+        seen_TT = self.above_SS[self.segment_T[:, None], self.segment_T[None]].tril()
+        return seen_TT | torch.eye(T, dtype=torch.bool)
+
+
+def plan(batch: PackedBatch) -> Plan:
+    """The plan of a stream."""
+    starts, parents = batch.start_S.tolist(), batch.parent_S.tolist()
+    missing = (0, padded(starts[-1]) - starts[-1])
+    lineages = _lineages(parents)
+    above_SS = torch.zeros(len(parents) + 1, len(parents) + 1, dtype=torch.bool)
+    for s, lineage in enumerate(lineages):
+        above_SS[s, list(lineage)] = True
+    segment_T = pad(batch.segment_T, missing, value=len(parents))
+    return Plan(tuple(starts), lineages, segment_T, pad(batch.position_T, missing), above_SS)
+
+
+def _lineages(parents: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    lineages: list[tuple[int, ...]] = []
+    for s, parent in enumerate(parents):
+        lineages.append((*lineages[parent], s) if parent >= 0 else (s,))
+    return tuple(lineages)

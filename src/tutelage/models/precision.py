@@ -1,0 +1,97 @@
+"""What a network computes in, and what its weights are learnt in.
+
+    float32    both in float32
+    autocast   weights in float32, products in bfloat16: each product rounds its weights anew
+    bf16       weights, activations and products in bfloat16; what is trained has a float32 master
+
+bfloat16 keeps 8 bits: an update smaller than 2^-9 of a weight would be lost. So the optimizer steps masters, gradients are added up over
+micro-batches in them, and after a step the network takes over their rounding. Vectors of words and positions stay in float32 in all three:
+a frequent word's gradient is a sum of hundreds of terms, which bfloat16 would stop adding up.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.models.sums import add
+
+Precision = Literal["float32", "autocast", "bf16"]
+
+
+def narrow(network: nn.Module) -> nn.Module:
+    """Let a float32 network compute in bfloat16; its vectors of words stay as they are. Returns it. Nothing happens the second time."""
+    for module in network.modules():
+        if isinstance(module, nn.Embedding) and _rounded not in module._forward_hooks.values():
+            module.register_forward_hook(_rounded)
+    for p in _inside(network):
+        if p.dtype == torch.float32 and not p.requires_grad:
+            p.data = p.data.bfloat16()
+    return network
+
+
+def _rounded(module: nn.Module, given: object, out: Tensor) -> Tensor:
+    return out.bfloat16()
+
+
+def _inside(network: nn.Module) -> Iterable[nn.Parameter]:
+    """All parameters but vectors of words."""
+    vectors = {id(p) for module in network.modules() if isinstance(module, nn.Embedding) for p in module.parameters(recurse=False)}
+    return (p for p in network.parameters() if id(p) not in vectors)
+
+
+def computes(network: nn.Module) -> torch.dtype:
+    """What a network's activations are, autocast apart."""
+    return next(p.dtype for p in _inside(network) if p.is_floating_point())
+
+
+class Masters:
+    """The float32 weights of what is trained in a narrowed network: each takes over a parameter's storage and gathers its gradients."""
+
+    def __init__(self, networks: Iterable[nn.Module]) -> None:
+        self._pairs: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
+        for network in networks:
+            for p in _inside(network):
+                if p.requires_grad and p.dtype == torch.float32 and id(p) not in self._pairs:
+                    self._pairs[id(p)] = (p, _master(p))
+
+    def of(self, p: nn.Parameter) -> nn.Parameter:
+        """What the optimizer steps in place of `p`: its master, or itself where it has none."""
+        return self._pairs[id(p)][1] if id(p) in self._pairs else p
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """The network takes over its masters' rounding."""
+        if self._pairs:
+            rounded, masters = zip(*self._pairs.values(), strict=True)
+            torch._foreach_copy_(list(rounded), list(masters))  # pyright: ignore[reportPrivateImportUsage]
+
+    def widen(self, networks: Iterable[nn.Module]) -> None:
+        """Training is over: the networks compute in float32 again, with their masters as weights."""
+        for p, master in self._pairs.values():
+            p.data = master.data
+        self._pairs.clear()
+        for network in networks:
+            for p in network.parameters():
+                p.data = p.data.float() if p.dtype == torch.bfloat16 else p.data
+            for module in network.modules():
+                for key in [key for key, hook in module._forward_hooks.items() if hook is _rounded]:
+                    del module._forward_hooks[key]
+
+
+def _master(p: nn.Parameter) -> nn.Parameter:
+    """`p` becomes its own rounding; each gradient that reaches it moves on into the master's."""
+    master = nn.Parameter(p.data)
+    p.data = p.data.bfloat16()
+
+    def gather(narrow: Tensor) -> None:
+        assert narrow.grad is not None
+        if master.grad is None:
+            master.grad = narrow.grad.float()
+        else:
+            add(master.grad, narrow.grad)
+        narrow.grad = None
+
+    p.register_post_accumulate_grad_hook(gather)
+    return master
