@@ -40,15 +40,15 @@ def report(run: Path) -> dict[str, Any]:
     return found[1]
 
 
-def replace(name: str, body: str) -> None:
-    """What stands between this marker and the next one (or a heading) on the page."""
+def replace(name: str, body: str, page: Path = PAGE) -> None:
+    """What stands between this marker and the next one (or a heading) on a page."""
     marker = f"<!-- results: {name} -->"
-    before, found, after = PAGE.read_text().partition(marker)
+    before, found, after = page.read_text().partition(marker)
     if not found:
-        raise SystemExit(f"{PAGE} has no line {marker}")
+        raise SystemExit(f"{page} has no line {marker}")
     rest = re.search(r"^(<!-- results: |#)", after, re.MULTILINE)
     kept = after[rest.start() :] if rest else ""
-    PAGE.write_text(f"{before}{marker}\n\n{body}\n\n{kept}".rstrip() + "\n")
+    page.write_text(f"{before}{marker}\n\n{body}\n\n{kept}".rstrip() + "\n")
 
 
 def results(plain: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Tutelage beside its peers, in one run:  python -m benchmarks.peers [--work sft] [--size 11m,60m] [--repeats 5] [--json OUT]
+"""Tutelage beside its peers, in one run:  python -m benchmarks.peers [--work sft] [--size 11m,60m] [--repeats 5] [--json OUT] [--publish]
 
 Each side is a process in an environment of its own (the peers' are made below build/peers at the first call). Sides take turns on the same
 rows, one at a time. GEMM is measured before and after; nothing is reported where the two differ by more than a fifth, or where another
@@ -14,11 +14,13 @@ from pathlib import Path
 
 from benchmarks.peers.environments import alone, locked, python_of
 from benchmarks.peers.gemm import gemm
-from benchmarks.peers.rival import Rival
+from benchmarks.peers.rival import ROOT, Rival
 from benchmarks.peers.table import Figures, table
 from benchmarks.peers.works import WORKS, Work
+from benchmarks.publish import replace
 
 DRIFT = 0.2
+PAGE = ROOT / "docs" / "performance.md"
 
 
 def main() -> None:
@@ -30,6 +32,8 @@ def main() -> None:
         pythons = {side.environment: python_of(side.environment) for work, _ in works for side in work.sides}
         found = [compared(work, size, pythons, asked.repeats) for work, size in works]
     print(table(found))
+    if asked.publish:
+        replace("peers", table(found), PAGE)
     if asked.json:
         Path(asked.json).write_text(json.dumps([figures.plain() for figures in found], indent=1))
     if any(figures.drift > DRIFT for figures in found):
@@ -42,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--size", default="11m,60m", help="of 11m, 60m")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each side")
     parser.add_argument("--json", help="where to write every figure")
+    parser.add_argument("--publish", action="store_true", help="write the table into docs/performance.md")
     asked = parser.parse_args()
     if unknown := [name for name in asked.work.split(",") if name not in WORKS]:
         parser.error(f"no work is called {', '.join(unknown)}; there are {', '.join(WORKS)}")

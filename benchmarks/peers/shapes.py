@@ -17,6 +17,10 @@ SIZES: dict[str, dict[str, int]] = {
     "11m": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6},
     "60m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12},
 }
+PROMPT, RESPONSE = 128, 64
+"""Tokens of preferences."""
+SAMPLED = 64
+"""Tokens of a prompt that is sampled from, and of each response."""
 UNKNOWN, END, PAD, FIRST = 0, 1, 2, 3
 """Ids of the special tokens, and the first of the others."""
 

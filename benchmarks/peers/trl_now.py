@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -10,8 +11,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import transformers
 from datasets import Dataset, disable_progress_bars
-from transformers import TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from transformers import LlamaForSequenceClassification, TrainerCallback
+from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
 from benchmarks.peers import shapes
 
@@ -69,7 +70,61 @@ def sft(size: str, **settings: Any) -> Once:
     return once
 
 
+def reward(size: str, k: int, count: int) -> Once:
+    """Comparisons: TRL's reward trainer takes pairs, so a ranking of k is k (k - 1) / 2 of them."""
+    given = shapes.prompts_with_responses(count, shapes.PROMPT, k, shapes.RESPONSE, 0)
+    rows = [
+        {"chosen": shapes.text([*prompt, *responses[a]]), "rejected": shapes.text([*prompt, *responses[b]])}
+        for prompt, responses in given
+        for a, b in combinations(range(k), 2)
+    ]
+
+    def once() -> tuple[float, float]:
+        model = LlamaForSequenceClassification(shapes.config(size, num_labels=1))
+        arguments = RewardConfig(**PLAIN, per_device_train_batch_size=18)
+        data = Dataset.from_list(rows)
+        return timed(RewardTrainer(model=model, args=arguments, train_dataset=data, processing_class=shapes.tokenizer()), len(rows))
+
+    return once
+
+
+def dpo(size: str) -> Once:
+    """Pairs, read by the policy and by its reference."""
+    given = shapes.prompts_with_responses(32, shapes.PROMPT, 2, shapes.RESPONSE, 0)
+    rows = [{"prompt": shapes.text(p), "chosen": " " + shapes.text(a), "rejected": " " + shapes.text(b)} for p, (a, b) in given]
+
+    def once() -> tuple[float, float]:
+        arguments = DPOConfig(**PLAIN, per_device_train_batch_size=16)
+        model, reference = shapes.model(size), shapes.model(size)
+        data = Dataset.from_list(rows)
+        trainer = DPOTrainer(model=model, ref_model=reference, args=arguments, train_dataset=data, processing_class=shapes.tokenizer())
+        return timed(trainer, len(rows))
+
+    return once
+
+
+def sample(size: str) -> Once:
+    """Tokens written by transformers' generate: eight responses to each of eight prompts, none ends early."""
+    model = shapes.model(size).to(torch.bfloat16).eval()
+    model.generation_config.eos_token_id = None
+    prompts = [prompt for prompt, _ in shapes.prompts_with_responses(8, shapes.SAMPLED, 0, 0, 0) for _ in range(8)]
+    ids = torch.tensor(prompts)
+
+    def once() -> tuple[float, float]:
+        start = time.perf_counter()
+        with torch.inference_mode():
+            mask = torch.ones_like(ids)
+            out = model.generate(ids, attention_mask=mask, do_sample=True, top_k=0, top_p=1.0, max_new_tokens=shapes.SAMPLED)
+        return (out.shape[1] - ids.shape[1]) * len(out), time.perf_counter() - start
+
+    return once
+
+
 WORKS: dict[str, Callable[[str], Once]] = {
     "sft": lambda size: sft(size, per_device_train_batch_size=16),
     "sft packed": lambda size: sft(size, per_device_train_batch_size=4, packing=True),
+    "reward K=4": lambda size: reward(size, 4, 16),
+    "reward K=9": lambda size: reward(size, 9, 2),
+    "dpo": dpo,
+    "sample": sample,
 }

@@ -73,7 +73,7 @@ class Ppo:
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""
     loss: PPO = field(default_factory=PPO)
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.02, final=0.0))
+    rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.15, final=0.0))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
     adapter: Lora | None = None
