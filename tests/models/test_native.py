@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from tutelage.core.randomness import stream
 from tutelage.data.batch import pack
 from tutelage.data.tree import Tree
 from tutelage.models.attention import Plan, blocks, native, plan
+from tutelage.models.kernels import build
 from tutelage.models.kernels.build import library
 from tutelage.models.likelihood import likelihood, total_nll
 from tutelage.models.sums import add
@@ -137,3 +139,12 @@ def test_sums_are_those_of_float32(n: int) -> None:
     expected = to + x.float()
     add(to, x)
     assert torch.equal(to, expected)
+
+
+@pytest.mark.parametrize("name", ["CC", "XDG_CACHE_HOME"])
+def test_without_a_compiler_or_a_place_to_keep_it_there_is_no_kernel(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert build._built() is not None
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv(name, str(tmp_path / "a file"))
+    assert build._built() is None

@@ -49,12 +49,12 @@ def _built() -> Path | None:
     path = folder / f"{name}.so"
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        made = Path(work) / path.name
-        try:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            made = Path(work) / path.name
             subprocess.run([compiler, *FLAGS, *map(str, SOURCES), "-o", str(made), "-lm"], check=True, capture_output=True, text=True)
-        except (OSError, subprocess.CalledProcessError):
-            return None  # `tutelage doctor` says that there is none
-        made.replace(path)
+            made.replace(path)
+    except (OSError, subprocess.CalledProcessError):
+        return None  # no compiler, or nowhere to keep what it makes: `tutelage doctor` says that there are none
     return path
