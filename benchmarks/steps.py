@@ -10,6 +10,7 @@ import time
 
 import torch
 
+from benchmarks.peers.gemm import gemm
 from tutelage.data.pieces import Packing, cut
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
@@ -30,17 +31,6 @@ def trees(kind: str, tokens: int, render: Renderer) -> tuple[Tree, ...]:
     if kind == "pretrain":
         return tuple(piece for document in text.documents("train", tokens) for piece in cut(render.document(document), CONTEXT))
     return tuple(tree for row in demonstrations.demonstrations(tokens) for tree in render.demonstration(row))
-
-
-def gemm() -> float:
-    """FLOP/s of one bfloat16 product."""
-    a = torch.randn(2048, 2048).bfloat16()
-    for _ in range(3):
-        a @ a
-    start = time.perf_counter()
-    for _ in range(20):
-        a @ a
-    return 20 * 2 * 2048**3 / (time.perf_counter() - start)
 
 
 def measure(kind: str, optimizer: str, step_tokens: int, steps: int) -> tuple[float, float, int]:

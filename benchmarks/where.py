@@ -30,7 +30,7 @@ PARTS = {
 
 def main() -> None:
     size = next((argument for argument in sys.argv[1:] if argument in shapes.SIZES), "11m")
-    trees = tuple(Tree(tuple(prompt), (tuple(response),)) for prompt, response in shapes.fine_tuning(ours.SFT_ROWS, 0))
+    trees = tuple(Tree(tuple(prompt), (tuple(response),)) for prompt, response in shapes.fine_tuning(shapes.SFT_ROWS, 0))
     packing, engine = Packing(trees, ours.STEP), ours.learner(size, SFT())
     for step in range(WARM):
         engine.step(packing.at(step), step, 100)

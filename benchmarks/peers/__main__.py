@@ -31,13 +31,13 @@ def main() -> None:
             sys.exit("another process is busy on this machine: a comparison would measure it; try again when the machine is alone")
         pythons = {side.environment: python_of(side.environment) for work, _ in works for side in work.sides}
         found = [compared(work, size, pythons, asked.repeats) for work, size in works]
+    if any(figures.drift > DRIFT for figures in found):
+        sys.exit(f"GEMM changed by more than {DRIFT:.0%} within a comparison: the machine was not alone, and those figures mean nothing")
     print(table(found))
     if asked.publish:
         replace("peers", table(found), PAGE)
     if asked.json:
         Path(asked.json).write_text(json.dumps([figures.plain() for figures in found], indent=1))
-    if any(figures.drift > DRIFT for figures in found):
-        sys.exit(f"GEMM changed by more than {DRIFT:.0%} within a comparison: the machine was not alone, and those figures mean nothing")
 
 
 def arguments() -> argparse.Namespace:

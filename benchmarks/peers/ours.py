@@ -24,12 +24,12 @@ from tutelage.objectives.sft import SFT
 from tutelage.recipes.decisions import decide
 
 Once = Callable[[], tuple[float, float]]
-STEP, SFT_ROWS = 2048, 96
+STEP = 2048
 
 
 def sft(size: str) -> Once:
     """Tokens of fine-tuning."""
-    trees = [Tree(tuple(prompt), (tuple(response),)) for prompt, response in shapes.fine_tuning(SFT_ROWS, 0)]
+    trees = [Tree(tuple(prompt), (tuple(response),)) for prompt, response in shapes.fine_tuning(shapes.SFT_ROWS, 0)]
     packing, engine = Packing(tuple(trees), STEP), learner(size, SFT())
     return lambda: timed(engine, [packing.at(step) for step in range(packing.steps)], sum(tree.length for tree in trees))
 

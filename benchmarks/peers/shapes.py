@@ -17,6 +17,8 @@ SIZES: dict[str, dict[str, int]] = {
     "11m": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6},
     "60m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12},
 }
+SFT_ROWS = 96
+"""Examples of fine-tuning."""
 PROMPT, RESPONSE = 128, 64
 """Tokens of preferences."""
 SAMPLED = 64

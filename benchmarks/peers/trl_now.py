@@ -56,7 +56,7 @@ def timed(trainer: Any, amount: float) -> tuple[float, float]:
 
 def sft(size: str, **settings: Any) -> Once:
     """Tokens per second of fine-tuning; about 2,000 tokens a step, as on our side."""
-    given = shapes.fine_tuning(96, 0)
+    given = shapes.fine_tuning(shapes.SFT_ROWS, 0)
     rows = [{"input_ids": p + r, "completion_mask": [0] * len(p) + [1] * len(r)} for p, r in given]
     amount = sum(len(row["input_ids"]) for row in rows)
 

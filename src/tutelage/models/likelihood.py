@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from tutelage.models.kernels.build import library
+from tutelage.models.kernels.build import address, library
 from tutelage.models.sums import add
 
 CHUNK = 512
@@ -113,7 +113,7 @@ def _read(logits: Tensor, target: Tensor, by: float) -> tuple[Tensor, Tensor]:
         lse = x.logsumexp(-1)
         return x.gather(-1, target[:, None])[:, 0] - lse, lse
     logp, lse = torch.empty(len(logits)), torch.empty(len(logits))
-    native.likelihood(*_matrix(logits), _at(target), ctypes.c_float(by), _at(logp), _at(lse))
+    native.likelihood(*_matrix(logits), address(target), ctypes.c_float(by), address(logp), address(lse))
     return logp, lse
 
 
@@ -124,13 +124,9 @@ def _slope(logits: Tensor, target: Tensor, by: float, lse: Tensor, slope: Tensor
         p = (logits.to(_wide(logits)) * by - lse[:, None]).exp()
         d = p * (-by * slope)[:, None]
         return d.scatter_add_(1, target[:, None], (by * slope)[:, None]).to(logits.dtype)
-    native.likelihood_slope(*_matrix(logits), _at(target), ctypes.c_float(by), _at(lse), _at(slope.contiguous()))
+    native.likelihood_slope(*_matrix(logits), address(target), ctypes.c_float(by), address(lse), address(slope.contiguous()))
     return logits
 
 
 def _matrix(x: Tensor) -> tuple[ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]:
-    return _at(x), ctypes.c_int64(x.shape[0]), ctypes.c_int64(x.shape[1])
-
-
-def _at(x: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(x.data_ptr())
+    return address(x), ctypes.c_int64(x.shape[0]), ctypes.c_int64(x.shape[1])

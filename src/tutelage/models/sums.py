@@ -5,7 +5,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from tutelage.models.kernels.build import library
+from tutelage.models.kernels.build import address, library
 
 
 @torch.no_grad()
@@ -15,4 +15,4 @@ def add(to: Tensor, x: Tensor) -> None:
     if native is None or not (to.is_contiguous() and x.is_contiguous()):
         to += x
         return
-    native.add_narrow(ctypes.c_void_p(to.data_ptr()), ctypes.c_void_p(x.data_ptr()), ctypes.c_int64(x.numel()))
+    native.add_narrow(address(to), address(x), ctypes.c_int64(x.numel()))

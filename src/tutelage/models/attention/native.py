@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tutelage.models.attention.plan import Plan
-from tutelage.models.kernels.build import library
+from tutelage.models.kernels.build import address, library
 
 BLOCK, WIDEST, STEP = 64, 256, 16
 """Tokens of a block; head widths that the kernel takes: multiples of STEP up to WIDEST."""
@@ -83,7 +83,7 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: Pairs, scale: float) -> Tensor:
         q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
         out, lse_HT = torch.empty_like(q, memory_format=torch.contiguous_format), torch.empty(q.shape[1], q.shape[0])
-        native().tree_attention_forward(_call(q, k, v, plan, scale), *_at(out), _address(lse_HT))
+        native().tree_attention_forward(_call(q, k, v, plan, scale), *_at(out), address(lse_HT))
         ctx.save_for_backward(q, k, v, out, lse_HT)
         ctx.plan, ctx.scale = plan, scale
         return out
@@ -95,7 +95,7 @@ class _Attend(torch.autograd.Function):
         grad = grad if grad.stride(-1) == 1 else grad.contiguous()
         dq, dk, dv = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
         call = _call(q, k, v, ctx.plan, ctx.scale)
-        native().tree_attention_backward(call, *_at(out), *_at(grad), _address(lse_HT), *_at(dq), *_at(dk), *_at(dv))
+        native().tree_attention_backward(call, *_at(out), *_at(grad), address(lse_HT), *_at(dq), *_at(dk), *_at(dv))
         return dq, dk, dv, None, None
 
 
@@ -107,16 +107,12 @@ def native() -> ctypes.CDLL:
 
 def _call(q: Tensor, k: Tensor, v: Tensor, plan: Pairs, scale: float) -> Any:
     T, heads, width = q.shape
-    tensors = (_address(x) for x in (plan.first, plan.key_N, plan.seen_NK, q, k, v))
+    tensors = (address(x) for x in (plan.first, plan.key_N, plan.seen_NK, q, k, v))
     return ctypes.byref(_Call(T // BLOCK, heads, k.shape[1], width, scale, *tensors, *(_strides(x) for x in (q, k, v))))
 
 
 def _at(x: Tensor) -> tuple[ctypes.c_void_p, Any]:
-    return _address(x), ctypes.byref(_strides(x))
-
-
-def _address(x: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(x.data_ptr())
+    return address(x), ctypes.byref(_strides(x))
 
 
 def _strides(x_THd: Tensor) -> _Strides:

@@ -12,6 +12,8 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from torch import Tensor
+
 FOLDER = Path(__file__).parent
 SOURCES = [FOLDER / name for name in ("tree_attention.c", "likelihood.c", "sums.c")]
 HEADERS = [FOLDER / "numbers.h"]
@@ -33,6 +35,11 @@ def library() -> ctypes.CDLL | None:
         return None
     loaded = ctypes.CDLL(str(built))
     return loaded if loaded.tree_attention_ready() == 0 else None
+
+
+def address(x: Tensor) -> ctypes.c_void_p:
+    """Where a tensor's numbers lie, for a kernel."""
+    return ctypes.c_void_p(x.data_ptr())
 
 
 def _able() -> bool:
