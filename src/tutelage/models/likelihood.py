@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
+from tutelage.models.fused.functions import ROWS, weight_gradient
 from tutelage.models.kernels.build import address, library
 from tutelage.models.sums import add
 
@@ -93,7 +94,11 @@ def _chunks(target: Tensor) -> Iterator[slice]:
 def _give(slopes_MV: Tensor, hidden_MD: Tensor, matrix_VD: Tensor, dhidden_MD: Tensor, dwords_VD: Tensor | None) -> None:
     """A chunk's gradients, into where they belong."""
     torch.mm(slopes_MV, matrix_VD, out=dhidden_MD)
-    if dwords_VD is not None:
+    if dwords_VD is None:
+        return
+    if _native(slopes_MV) is not None and not any(size % ROWS for size in (*slopes_MV.shape, hidden_MD.shape[1])):
+        weight_gradient(dwords_VD, slopes_MV, hidden_MD, fresh=False)
+    else:
         add(dwords_VD, slopes_MV.t() @ hidden_MD)
 
 

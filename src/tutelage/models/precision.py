@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tutelage.models.fused import fuse, release
 from tutelage.models.sums import add
 
 Precision = Literal["float32", "autocast", "bf16"]
@@ -28,7 +29,7 @@ def narrow(network: nn.Module) -> nn.Module:
     for p in _inside(network):
         if p.dtype == torch.float32 and not p.requires_grad:
             p.data = p.data.bfloat16()
-    return network
+    return fuse(network)
 
 
 def _rounded(module: nn.Module, given: object, out: Tensor) -> Tensor:
@@ -71,8 +72,10 @@ class Masters:
         """Training is over: the networks compute in float32 again, with their masters as weights."""
         for p, master in self._pairs.values():
             p.data = master.data
+            del p.master  # pyright: ignore[reportAttributeAccessIssue]
         self._pairs.clear()
         for network in networks:
+            release(network)
             for p in network.parameters():
                 p.data = p.data.float() if p.dtype == torch.bfloat16 else p.data
             for module in network.modules():
@@ -86,7 +89,8 @@ def _master(p: nn.Parameter) -> nn.Parameter:
     p.data = p.data.bfloat16()
 
     def gather(narrow: Tensor) -> None:
-        assert narrow.grad is not None
+        if narrow.grad is None:  # an operation added to the master's itself (models/fused)
+            return
         if master.grad is None:
             master.grad = narrow.grad.float()
         else:
@@ -94,4 +98,5 @@ def _master(p: nn.Parameter) -> nn.Parameter:
         narrow.grad = None
 
     p.register_post_accumulate_grad_hook(gather)
+    p.master = master  # pyright: ignore[reportAttributeAccessIssue]  (for operations that add to its gradient themselves)
     return master

@@ -10,10 +10,9 @@
    Layouts: "rows" is row-major bfloat16; "pairs" is what AMX wants of a right-hand side: for rows 2i and 2i+1, column by column, one word of
    two bfloat16. d head width, D the same rounded up to 32; a block has N = 64 tokens. */
 
-#include "numbers.h"
+#include "tiles.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,90 +34,12 @@ typedef struct {
     Strides q_at, k_at, v_at;
 } Call;
 
-/* ---- tiles ------------------------------------------------------------------------------------------------------------------------ */
-
-typedef struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-} __attribute__((packed)) Tiles;
-
 /* The kernel grants AMX to a process once. 0 where it does. */
 int tree_attention_ready(void) {
     return (int)syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* XTILEDATA */);
 }
 
-static void tiles_on(void) {
-    Tiles config;
-    memset(&config, 0, sizeof config);
-    config.palette = 1;
-    for (int i = 0; i < 8; i++) {
-        config.bytes[i] = 64;
-        config.rows[i] = 16;
-    }
-    _tile_loadconfig(&config);
-}
-
-/* C[m][n] += A[m][k] B, A in rows, B in pairs with `b_row` columns; m and n multiples of 32, k of 32. */
-static inline void multiply(float *c, int c_row, const bf16 *a, int a_row, const bf16 *b, int b_row, int m, int n, int k) {
-    for (int i = 0; i < m; i += 32)
-        for (int j = 0; j < n; j += 32) {
-            float *c0 = c + (size_t)i * c_row + j, *c2 = c0 + 16 * (size_t)c_row;
-            _tile_loadd(0, c0, c_row * 4);
-            _tile_loadd(1, c0 + 16, c_row * 4);
-            _tile_loadd(2, c2, c_row * 4);
-            _tile_loadd(3, c2 + 16, c_row * 4);
-            for (int l = 0; l < k; l += 32) {
-                const bf16 *a0 = a + (size_t)i * a_row + l, *b0 = b + (size_t)l * b_row + 2 * j;
-                _tile_loadd(4, a0, a_row * 2);
-                _tile_loadd(5, a0 + 16 * (size_t)a_row, a_row * 2);
-                _tile_loadd(6, b0, b_row * 4);
-                _tile_loadd(7, b0 + 32, b_row * 4);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
-            _tile_stored(0, c0, c_row * 4);
-            _tile_stored(1, c0 + 16, c_row * 4);
-            _tile_stored(2, c2, c_row * 4);
-            _tile_stored(3, c2 + 16, c_row * 4);
-        }
-}
-
-/* ---- numbers ---------------------------------------------------------------------------------------------------------------------- */
-
-/* Two rows of 16 as one row of pairs. */
-static inline __m512i paired(__m512 even, __m512 odd) {
-    __m512i low = _mm512_cvtepu16_epi32(narrow16(even)), high = _mm512_cvtepu16_epi32(narrow16(odd));
-    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
-
 /* ---- layouts ---------------------------------------------------------------------------------------------------------------------- */
-
-/* 16 x 16 words, rows become columns. */
-static inline void turn16(__m512i x[16]) {
-    __m512i y[16];
-    for (int i = 0; i < 16; i += 2) {
-        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4)
-        for (int j = 0; j < 2; j++) {
-            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
-            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
-        }
-    for (int i = 0; i < 4; i++) {
-        y[i] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0x88);
-        y[i + 4] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0xdd);
-        y[i + 8] = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0x88);
-        y[i + 12] = _mm512_shuffle_i32x4(x[i + 8], x[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 8; i++) {
-        x[i] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0x88);
-        x[i + 8] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0xdd);
-    }
-}
 
 /* Rows [N][D] of rows [N][d], d a multiple of 16. */
 static void to_rows(bf16 *out, const bf16 *x, int64_t stride, int d, int D) {
@@ -184,11 +105,6 @@ static void from_rows(bf16 *out, int64_t stride, const float *x, int d, int D) {
 }
 
 static int rounded(int d) { return (d + 31) / 32 * 32; }
-
-static void *room(size_t bytes) {
-    void *memory = NULL;
-    return posix_memalign(&memory, 64, bytes + 64) ? NULL : memory;
-}
 
 /* ---- forward ---------------------------------------------------------------------------------------------------------------------- */
 

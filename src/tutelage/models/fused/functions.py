@@ -1,0 +1,157 @@
+"""The operations of models/kernels/layers.c and weight_gradient.c as torch knows them: bfloat16 in and out, float32 within.
+
+A weight that has a float32 master (models/precision.py) gets its gradient added to the master's at once: it is never rounded to bfloat16,
+and autograd carries nothing on.
+
+T rows, D columns, O outputs, H heads, d head width.
+"""
+
+import ctypes
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear as plain_linear
+
+from tutelage.models.kernels.build import address, library
+
+COLUMNS, ROWS = 16, 32
+"""What rows' widths must be multiples of, and, in a weight's gradient, all sizes."""
+SILU, GELU = 0, 1
+"""As layers.c numbers them."""
+
+
+def native() -> ctypes.CDLL:
+    found = library()
+    assert found is not None
+    return found
+
+
+def master_of(weight: Tensor) -> Tensor | None:
+    """The float32 weight that `weight` is the rounding of, while it is trained."""
+    return getattr(weight, "master", None)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W' + b; the gradient of W is made in float32."""
+    learns = torch.is_grad_enabled() and master_of(weight) is not None
+    tokens = x.numel() // x.shape[-1]
+    if not learns or any(size % ROWS for size in (tokens, *weight.shape)):
+        return plain_linear(x, weight, bias)
+    return _Linear.apply(x, weight, bias)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.biased = bias is not None
+        return plain_linear(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        add_weight_gradient(weight, grad.flatten(0, -2), x.flatten(0, -2))
+        dx = grad @ weight if ctx.needs_input_grad[0] else None
+        return dx, None, grad.flatten(0, -2).sum(0) if ctx.biased and ctx.needs_input_grad[2] else None
+
+
+def add_weight_gradient(weight: Tensor, grad_TO: Tensor, x_TD: Tensor) -> None:
+    """master.grad += grad' x"""
+    master = master_of(weight)
+    assert master is not None
+    fresh = master.grad is None
+    if master.grad is None:
+        master.grad = torch.empty_like(master)
+    weight_gradient(master.grad, grad_TO, x_TD, fresh)
+
+
+def weight_gradient(to_OD: Tensor, grad_TO: Tensor, x_TD: Tensor, fresh: bool) -> None:
+    """to += grad' x, or = where it is `fresh`; to in float32, the others in bfloat16; all sizes multiples of ROWS."""
+    grad_TO, x_TD = (x if x.stride(-1) == 1 else x.contiguous() for x in (grad_TO, x_TD))
+    sizes = (*(ctypes.c_int64(size) for size in (len(x_TD), grad_TO.shape[1], x_TD.shape[1])), ctypes.c_int(fresh))
+    native().weight_gradient(address(to_OD), *_rows(grad_TO), *_rows(x_TD), *sizes)
+
+
+def norm(x: Tensor, weight: Tensor, unit: float, eps: float) -> Tensor:
+    """x / rms(x) * (weight + unit), over the last dimension."""
+    return _Norm.apply(x if x.is_contiguous() else x.contiguous(), weight, unit, eps)
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, unit: float, eps: float) -> Tensor:
+        y, scale_T = torch.empty_like(x), torch.empty(x.numel() // x.shape[-1])
+        native().norm(*map(address, (y, scale_T, x, weight)), ctypes.c_float(unit), ctypes.c_float(eps), *_shape(x))
+        ctx.save_for_backward(x, weight, scale_T)
+        ctx.unit = unit
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        x, weight, scale_T = ctx.saved_tensors
+        grad = grad.contiguous()
+        dx, dw = torch.empty_like(x), torch.zeros(weight.shape) if ctx.needs_input_grad[1] else None
+        to = ctypes.c_void_p(None) if dw is None else address(dw)
+        native().norm_backward(address(dx), to, *map(address, (grad, scale_T, x, weight)), ctypes.c_float(ctx.unit), *_shape(x))
+        return dx, dw, None, None
+
+
+def gated(a: Tensor, b: Tensor, kind: int) -> Tensor:
+    """silu(a) b, or gelu(a) b."""
+    return _Gated.apply(a.contiguous(), b.contiguous(), kind)
+
+
+class _Gated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, kind: int) -> Tensor:
+        y = torch.empty_like(a)
+        native().gated(*map(address, (y, a, b)), ctypes.c_int(kind), ctypes.c_int64(a.numel()))
+        ctx.save_for_backward(a, b)
+        ctx.kind = kind
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        a, b = ctx.saved_tensors
+        grad, da, db = grad.contiguous(), torch.empty_like(a), torch.empty_like(b)
+        native().gated_backward(*map(address, (da, db, grad, a, b)), ctypes.c_int(ctx.kind), ctypes.c_int64(a.numel()))
+        return da, db, None
+
+
+def rotary(x_THd: Tensor, cos_Td: Tensor, sin_Td: Tensor) -> Tensor:
+    """x cos + turn(x) sin; x of any leading dimensions, contiguous within a token."""
+    return _Rotary.apply(x_THd, cos_Td.contiguous(), sin_Td.contiguous())
+
+
+class _Rotary(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin, back=False)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _turned(grad, *ctx.saved_tensors, back=True), None, None
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor, back: bool) -> Tensor:
+    x = x.contiguous()
+    y, (heads, width) = torch.empty_like(x), x.shape[-2:]
+    tokens, row = x.numel() // (heads * width), ctypes.c_int64(heads * width)
+    sizes = (*map(ctypes.c_int64, (tokens, heads, width)), ctypes.c_int(back))
+    native().rotary(address(y), row, address(x), row, address(cos), address(sin), *sizes)
+    return y
+
+
+def _rows(x: Tensor) -> tuple[ctypes.c_void_p, ctypes.c_int64]:
+    return address(x), ctypes.c_int64(x.stride(0))
+
+
+def _shape(x: Tensor) -> tuple[ctypes.c_int64, ctypes.c_int64]:
+    return ctypes.c_int64(x.numel() // x.shape[-1]), ctypes.c_int64(x.shape[-1])
