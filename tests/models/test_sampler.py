@@ -6,8 +6,8 @@ from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from tests.models.clean import clean
 from tutelage.core.errors import UserError
-from tutelage.models.cache import NAME
 from tutelage.models.create import Dimensions, new
+from tutelage.models.decoding import NAME
 from tutelage.models.sampler import Sampler, Sampling
 from tutelage.models.tokenizer import words
 
@@ -72,7 +72,7 @@ def test_a_row_is_the_same_alone_together_and_in_any_batch(name):
 def test_prefill_in_several_groups_changes_nothing(monkeypatch):
     model = model_of("gemma3")
     whole = Sampler(model, end=0).generate(PROMPTS, ADDRESSES, Sampling(max_tokens=12))
-    monkeypatch.setattr("tutelage.models.sampler.PREFILL", 10)
+    monkeypatch.setattr("tutelage.models.cache.PREFILL", 10)
     assert [s.ids for s in Sampler(model, end=0).generate(PROMPTS, ADDRESSES, Sampling(max_tokens=12))] == [s.ids for s in whole]
 
 

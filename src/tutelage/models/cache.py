@@ -1,25 +1,21 @@
-"""Keys and values of rows that are being written, and attention over them, for any model that goes through `AttentionInterface`.
+"""Keys and values of rows that are being written, and attention over them, by torch.
 
 Rows end in the same column: prompts stand flush right, so that every row's next token goes into one and the same column, a row's
 unused columns all lie to its left, and the distance of two columns is the distance of two positions. A step is then one slice
-written and one slice read; a sliding window is a shorter slice. The cache is the keyword `decoding` of the model's `forward`, which
-transformers hands through to the attention function.
+written and one slice read; a sliding window is a shorter slice.
 
-B rows, C columns, Q columns of this call, H heads, G query heads of a key head, d head width.
+B rows, C columns, Q columns of this call, G distinct prompts, P columns of prompts, H key heads, d head width, D width.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
 
-from tutelage.models.attention import no_mask, strange
+from tutelage.models.decoding import PREFILL, Forward, Prompt
 
-NAME = "tutelage_decode"
 BLOCK = 64
 """Columns by which a full cache grows."""
 
@@ -37,7 +33,7 @@ class KeyCache:
         self.values: list[Tensor] = []
         self._seen: dict[int | None, tuple[int, Tensor | None]] = {}
 
-    def advance(self, columns: int) -> Tensor:
+    def advance(self, columns: int = 1) -> Tensor:
         """Make place for the next `columns` of every row; returns their position_ids [B, columns] (0 left of a row's start)."""
         self.first, self.used = self.used, self.used + columns
         self._seen.clear()
@@ -95,69 +91,65 @@ class KeyCache:
                 # Never seen, but a masked product must be finite, and fresh memory may hold anything.
                 to[:, :, : self.used - prompts.used] = 0
 
-    def keep(self, keep_B: Tensor) -> tuple[int, Tensor, Tensor]:
-        """Drop rows: the last ones kept move into the holes. Returns (rows left, holes, rows that moved there)."""
+    def keep(self, keep_B: Tensor) -> Tensor:
+        """Drop rows: the last ones kept move into the holes. Returns which of the rows stand where now."""
         left = int(keep_B.sum())
+        order_B = torch.arange(left, device=keep_B.device)
         hole_N = (~keep_B[:left]).nonzero()[:, 0]
         from_N = keep_B[left:].nonzero()[:, 0] + left
+        order_B[hole_N] = from_N
         for kept in (*self.keys, *self.values):
             kept[hole_N, :, : self.used] = kept[from_N, :, : self.used]
-        self.offset_B = moved(self.offset_B, left, hole_N, from_N)
+        self.offset_B = self.offset_B[order_B]
         self.rows = left
-        return left, hole_N, from_N
+        self._seen.clear()
+        return order_B
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+        """Keep k and v [B, H, Q, d] of this call; q [B, H * G, Q, d] sees what it may see: [B, Q, H * G, d]."""
+        keys, values = self.write(layer, k, v)
+        left, mask = self.seen(window)
+        keys, values = keys[:, :, left:], values[:, :, left:]
+        rows, _, columns, width = q.shape
+        if columns == 1:  # query heads of one key head stand side by side, so keys are never repeated
+            packed = q.reshape(rows, keys.shape[1], -1, width)
+            return scaled_dot_product_attention(packed, keys, values, mask, scale=scale).reshape(rows, 1, -1, width)
+        group = q.shape[1] // keys.shape[1]
+        keys, values = keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1)
+        return scaled_dot_product_attention(q, keys, values, mask, scale=scale).transpose(1, 2)
 
 
-def moved(x_B: Tensor, left: int, hole_N: Tensor, from_N: Tensor) -> Tensor:
-    """The same move for a column of numbers beside the cache."""
-    x_B = x_B.clone()
-    x_B[hole_N] = x_B[from_N]
-    return x_B[:left]
+def read(prompts: Sequence[Prompt], tokens: int, forward: Forward, device: torch.device) -> tuple[KeyCache, Tensor]:
+    """A KeyCache of all rows: see `decoding.Kind`."""
+    longest = max(map(len, prompts))
+    offset_B = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)
+    cache = KeyCache(offset_B, longest + min(tokens, BLOCK))
+    cache.used = longest
+    copies = Counter(prompts)
+    hidden: list[Tensor] = []
+    row = 0
+    for group in _groups(list(copies)):  # equal prompts stand side by side, so a group's rows do too
+        alone, hidden_GD = _prefill(group, forward, device)
+        prompt_N = torch.tensor([g for g, prompt in enumerate(group) for _ in range(copies[prompt])], device=device)
+        cache.place(alone, row, prompt_N)
+        hidden.append(hidden_GD[prompt_N])
+        row += len(prompt_N)
+    return cache, torch.cat(hidden)
 
 
-def decode_attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    decoding: KeyCache | None = None,
-    sliding_window: int | None = None,
-    **told: object,
-) -> tuple[Tensor, None]:
-    """transformers' attention signature: [B, H * G, Q, d] in, [B, Q, H * G, d] out."""
-    if decoding is None or dropout or strange(told):
-        raise NotImplementedError(f"{type(module).__name__}: sampling can't give attention {strange(told) or 'dropout, or no cache'}")
-    query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast the rotary product comes back in float32
-    keys, values = decoding.write(int(module.layer_idx), key, value)  # pyright: ignore[reportArgumentType]
-    left, mask = decoding.seen(sliding_window)
-    keys, values = keys[:, :, left:], values[:, :, left:]
-    rows, _, columns, width = query.shape
-    if columns == 1:  # query heads of one key head stand side by side, so keys are never repeated
-        packed = query.view(rows, keys.shape[1], -1, width)
-        return scaled_dot_product_attention(packed, keys, values, mask, scale=scaling).reshape(rows, 1, -1, width), None
-    group = query.shape[1] // keys.shape[1]
-    keys, values = keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1)
-    return scaled_dot_product_attention(query, keys, values, mask, scale=scaling).transpose(1, 2), None
+def _prefill(prompts: Sequence[Prompt], forward: Forward, device: torch.device) -> tuple[KeyCache, Tensor]:
+    longest = max(map(len, prompts))
+    ids_GP = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+    cache = KeyCache(torch.tensor([longest - len(prompt) for prompt in prompts], device=device), longest)
+    return cache, forward(ids_GP, cache.advance(longest), cache)[:, -1]
 
 
-AttentionInterface.register(NAME, decode_attention)
-AttentionMaskInterface.register(NAME, no_mask)
-
-
-@contextmanager
-def attending(model: PreTrainedModel, name: str = NAME) -> Iterator[None]:
-    """Within, `model` computes attention by the function registered as `name`, and is in evaluation mode; afterwards as before."""
-    before, training = model.config._attn_implementation, model.training
-    model.set_attn_implementation(name)
-    if model.config._attn_implementation != name:
-        raise NotImplementedError(f"{type(model).__name__} doesn't compute attention through transformers' AttentionInterface")
-    modes = [(module, module.training) for module in model.modules()] if training else []
-    model.eval()
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before or "eager")
-        for module, mode in modes:
-            module.training = mode
+def _groups(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
+    """Prompts, shortest first, in groups whose padded size stays within PREFILL."""
+    group: list[Prompt] = []
+    for prompt in prompts:
+        if group and (len(group) + 1) * len(prompt) > PREFILL:
+            yield group
+            group = []
+        group.append(prompt)
+    yield group

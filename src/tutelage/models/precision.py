@@ -10,7 +10,7 @@ a frequent word's gradient is a sum of hundreds of terms, which bfloat16 would s
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,10 @@ from tutelage.models.fused import fuse, release
 from tutelage.models.sums import add
 
 Precision = Literal["float32", "autocast", "bf16"]
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def narrow(network: nn.Module) -> nn.Module:
+def narrow(network: Network) -> Network:
     """Let a float32 network compute in bfloat16; its vectors of words stay as they are. Returns it. Nothing happens the second time."""
     for module in network.modules():
         if isinstance(module, nn.Embedding) and _rounded not in module._forward_hooks.values():

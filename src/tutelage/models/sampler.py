@@ -3,15 +3,16 @@
 A prompt is read once however many responses are drawn from it; rows leave the batch as they end; the number that draws token t of
 a response is `uniforms(max_tokens, *address)[t]`. So a response is a function of weights, prompt, settings and address: in float64
 exactly, below that up to a draw that falls within rounding of the border between two words. What makes it fast on a processor: one
-number per token rather than one per word, no cache that is copied at every step, no finished row that is decoded to the end.
+number per token rather than one per word, no cache that is copied at every step, no finished row that is decoded to the end, and, on a
+processor with AMX, our own kernels (models/slots.py, models/fused/packed.py).
 
-B rows, G distinct prompts, P columns of prompts, T tokens of a response, V words.
+B rows, T tokens of a response, Q columns of a call, V words, D width.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +23,9 @@ from transformers import PreTrainedModel
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import Key, uniforms
-from tutelage.models.cache import BLOCK, KeyCache, attending, moved
+from tutelage.models import cache, slots, steps
+from tutelage.models.decoding import Cache, attending
+from tutelage.models.fused.packed import pack_weight, packed, product
 from tutelage.models.precision import computes
 from tutelage.models.roles import words
 from tutelage.models.sampling import Sampling, draw
@@ -31,8 +34,6 @@ __all__ = ["Sampled", "Sampler", "Sampling"]
 
 ROWS = 512
 """Responses written at the same time; fewer leave a processor waiting for small operations."""
-PREFILL = 8192
-"""Columns of prompts that are read in one pass."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ class Sampler:
         keys = [tuple(prompt) for prompt in prompts]
         order = sorted(range(len(keys)), key=lambda n: (len(keys[n]), keys[n]))  # equal prompts, and equal lengths, side by side
         sampled: list[Sampled | None] = [None] * len(keys)
-        with torch.inference_mode(), attending(self.model), self._autocast():
-            self._words = self._matrix()
+        whole = self.dtype is None and steps.takes(self.model)
+        with torch.inference_mode(), attending(self.model), nullcontext() if whole else packed(self.model), self._autocast():
+            self._words, self._step = self._matrix(), steps.Steps(self.model) if whole else self._forward
             for start in range(0, len(order), self.rows):
                 chosen = order[start : start + self.rows]
                 numbers_BT = np.stack([uniforms(sampling.max_tokens, *addresses[n]) for n in chosen])
@@ -89,7 +91,9 @@ class Sampler:
     ) -> list[Sampled]:
         """All responses of one batch."""
         device = self.model.device
-        cache, logits_BV = self._read(prompts, sampling)
+        read = slots.read if slots.takes(self.model) else partial(cache.read, device=device)
+        kept, hidden_BD = read(prompts, sampling.max_tokens, self._forward)
+        logits_BV = self._words(hidden_BD)
         numbers_BT = numbers_BT.to(device)
         ids_BT = torch.zeros(numbers_BT.shape, dtype=torch.long, device=device)
         logp_BT = torch.zeros(numbers_BT.shape, dtype=torch.promote_types(logits_BV.dtype, torch.float32), device=device)
@@ -104,51 +108,30 @@ class Sampler:
             ended_B = token_B == self.end
             if bool(ended_B.any()):
                 length_B[live_B[ended_B]], finished_B[live_B[ended_B]] = t + 1, True
-                move = cache.keep(~ended_B)
-                live_B, token_B = moved(live_B, *move), moved(token_B, *move)
+                order_B = kept.keep(~ended_B)
+                live_B, token_B = live_B[order_B], token_B[order_B]
             if not len(live_B) or t + 1 == sampling.max_tokens:
                 break
-            logits_BV = self._forward(token_B[:, None], cache)
+            logits_BV = self._words(self._step(token_B[:, None], kept.advance(), kept)[:, -1])
         if not bool(logp_BT.isfinite().all()):
             raise FloatingPointError("the model gives log-probabilities that are no finite numbers: its weights have diverged")
         ids, logp, finished = ids_BT.tolist(), logp_BT.tolist(), finished_B.tolist()
         return [Sampled(tuple(ids[b][:n]), tuple(logp[b][:n]), finished[b]) for b, n in enumerate(length_B.tolist())]
 
-    def _read(self, prompts: list[tuple[int, ...]], sampling: Sampling) -> tuple[KeyCache, Tensor]:
-        """Read each distinct prompt once; returns the rows' cache and the logits [B, V] of their first tokens."""
-        device, longest = self.model.device, max(map(len, prompts))
-        offset_B = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)
-        cache = KeyCache(offset_B, longest + min(sampling.max_tokens, BLOCK))
-        cache.used = longest
-        copies = Counter(prompts)
-        logits: list[Tensor] = []
-        row = 0
-        for group in _groups(list(copies)):  # equal prompts stand side by side, so a group's rows do too
-            read, logits_GV = self._prefill(group)
-            prompt_N = torch.tensor([g for g, prompt in enumerate(group) for _ in range(copies[prompt])], device=device)
-            cache.place(read, row, prompt_N)
-            logits.append(logits_GV[prompt_N])
-            row += len(prompt_N)
-        return cache, torch.cat(logits)
-
-    def _prefill(self, prompts: Sequence[tuple[int, ...]]) -> tuple[KeyCache, Tensor]:
-        longest = max(map(len, prompts))
-        ids_GP = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=self.model.device)
-        cache = KeyCache(torch.tensor([longest - len(prompt) for prompt in prompts], device=self.model.device), longest)
-        return cache, self._forward(ids_GP, cache)
-
-    def _forward(self, ids_BQ: Tensor, cache: KeyCache) -> Tensor:
-        """[B, V] logits after the last column."""
-        position_BQ = cache.advance(ids_BQ.shape[1])
-        out = self.model.base_model(input_ids=ids_BQ, position_ids=position_BQ, decoding=cache, use_cache=False)
-        return self._words(out.last_hidden_state[:, -1])
+    def _forward(self, ids_BQ: Tensor, position_BQ: Tensor, kept: Cache) -> Tensor:
+        """[B, Q, D] last hidden states."""
+        out = self.model.base_model(input_ids=ids_BQ, position_ids=position_BQ, decoding=kept, use_cache=False)
+        return out.last_hidden_state
 
     def _matrix(self) -> Callable[[Tensor], Tensor]:
-        """From hidden states to logits, the matrix of words rounded once rather than at every step."""
+        """From hidden states to logits, the matrix of words rounded, and packed where we can, once rather than at every step."""
         head = words(self.model)
         if head.matrix is None:
             return head
         matrix = head.matrix.to(self.dtype or computes(self.model))
+        packed = pack_weight(matrix)
+        if packed is not None:
+            return lambda hidden: product(hidden.to(matrix.dtype), packed)
         return lambda hidden: linear(hidden.to(matrix.dtype), matrix)
 
     def _check(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> None:
@@ -176,14 +159,3 @@ class Sampler:
         finally:
             for p in frozen:
                 p.requires_grad_(False)
-
-
-def _groups(prompts: Sequence[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-    """Prompts, shortest first, in groups whose padded size stays within PREFILL."""
-    group: list[tuple[int, ...]] = []
-    for prompt in prompts:
-        if group and (len(group) + 1) * len(prompt) > PREFILL:
-            yield group
-            group = []
-        group.append(prompt)
-    yield group

@@ -9,12 +9,15 @@ trainer recomputes.
 B rows, V words.
 """
 
+import ctypes
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from annotated_types import Ge, Gt, Interval
 from torch import Tensor
+
+from tutelage.models.kernels.build import address, library
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Sampling:
 
 def draw(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
     """(tokens [B], log-probabilities [B] in float32, or float64 for float64 logits). uniform_B: float64 in [0, 1)."""
+    if _native(logits_BV, sampling):
+        return _drawn(logits_BV, uniform_B, 1 / sampling.temperature)
     x_BV = logits_BV if logits_BV.dtype == torch.float64 else logits_BV.float()
     if sampling.temperature not in (0, 1):
         x_BV = x_BV / sampling.temperature
@@ -65,3 +70,20 @@ def truncated(p_BV: Tensor, sampling: Sampling) -> Tensor:
     if sampling.min_p > 0:
         p_BV = p_BV.where(p_BV >= sampling.min_p * p_BV.amax(-1, keepdim=True), 0.0)
     return p_BV
+
+
+def _native(logits_BV: Tensor, sampling: Sampling) -> bool:
+    plain = not sampling.truncates and sampling.temperature != 0
+    return plain and logits_BV.dtype == torch.bfloat16 and logits_BV.device.type == "cpu" and library() is not None
+
+
+def _drawn(logits_BV: Tensor, uniform_B: Tensor, by: float) -> tuple[Tensor, Tensor]:
+    """The same by our kernel (kernels/decode.c): a row is read while it is in the processor's cache."""
+    native = library()
+    assert native is not None
+    logits_BV, uniform_B = logits_BV.contiguous(), uniform_B.contiguous()
+    rows, words = logits_BV.shape
+    token_B, logp_B = torch.empty(rows, dtype=torch.long), torch.empty(rows)
+    sizes = (ctypes.c_float(by), ctypes.c_int64(rows), ctypes.c_int64(words))
+    native.draw(address(logits_BV), address(uniform_B), *sizes, address(token_B), address(logp_B))
+    return token_B, logp_B

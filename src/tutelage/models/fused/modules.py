@@ -6,7 +6,7 @@ class's own. Linear layers are still called as modules, so adapters see no diffe
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,13 @@ from transformers.activations import ACT2FN
 
 from tutelage.models.fused import functions
 from tutelage.models.fused.functions import COLUMNS, GELU, SILU
+from tutelage.models.fused.packed import MOST, product
 from tutelage.models.kernels.build import library
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def fuse(network: nn.Module) -> nn.Module:
+
+def fuse(network: Network) -> Network:
     """`network`, its known modules computing by our kernels where there are any."""
     if library() is not None:
         for module in network.modules():
@@ -48,9 +51,12 @@ def takes(x: Tensor) -> bool:
 
 
 def linear(self: nn.Linear, x: Tensor) -> Tensor:
-    if takes(x) and self.weight.dtype == x.dtype:
+    if not takes(x) or self.weight.dtype != x.dtype:
+        return nn.Linear.forward(self, x)
+    weight = vars(self).get("packed")
+    if weight is None or torch.is_grad_enabled() or x.numel() > MOST * x.shape[-1]:
         return functions.linear(x, self.weight, self.bias)
-    return nn.Linear.forward(self, x)
+    return product(x, weight) if self.bias is None else product(x, weight) + self.bias
 
 
 def norm(self: Any, x: Tensor) -> Tensor:
@@ -100,12 +106,15 @@ def attention(
         q, k = self.q_norm(q), self.k_norm(k)
     cos, sin = cos.expand(*rows, -1), sin.expand(*rows, -1)
     heads = (functions.rotary(q, cos, sin), functions.rotary(k, cos, sin), v)
-    # Qwen says for each layer whether its window slides; Mistral's config says it for all; Llama knows none.
-    window = self.sliding_window if hasattr(self, "sliding_window") else getattr(self.config, "sliding_window", None)
-    own = {"scaling": self.scaling, "dropout": self.attention_dropout if self.training else 0.0, "sliding_window": window}
+    own = {"scaling": self.scaling, "dropout": self.attention_dropout if self.training else 0.0, "sliding_window": window_of(self)}
     attend = AttentionInterface()[self.config._attn_implementation]
     out, weights = attend(self, *(x.transpose(1, 2) for x in heads), attention_mask, **{**told, **own})
     return self.o_proj(out.reshape(*rows, -1)), weights
+
+
+def window_of(attention: Any) -> int | None:
+    """Qwen says for each layer whether its window slides; Mistral's config says it for all; Llama knows none."""
+    return attention.sliding_window if hasattr(attention, "sliding_window") else getattr(attention.config, "sliding_window", None)
 
 
 KINDS = {type(ACT2FN["silu"]): SILU, type(ACT2FN["gelu_pytorch_tanh"]): GELU}

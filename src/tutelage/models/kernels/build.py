@@ -15,8 +15,8 @@ from pathlib import Path
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
-SOURCES = [FOLDER / name for name in ("tree_attention.c", "weight_gradient.c", "layers.c", "likelihood.c", "sums.c")]
-HEADERS = [FOLDER / "numbers.h", FOLDER / "tiles.h"]
+SOURCES = [FOLDER / name for name in ("tree_attention.c", "weight_gradient.c", "layers.c", "likelihood.c", "sums.c", "decode.c")]
+HEADERS = [FOLDER / name for name in ("numbers.h", "rows.h", "tiles.h")]
 FEATURES = ("amx_bf16", "amx_tile", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16")
 """As /proc/cpuinfo names them."""
 FLAGS = (

@@ -1,0 +1,93 @@
+"""How a model writes: attention over what was kept of each row, for any model that goes through `AttentionInterface`.
+
+The cache is the keyword `decoding` of the model's `forward`, which transformers hands through to the attention function. There are two
+kinds: `cache.KeyCache` by torch, for any dtype and device; `slots.SlotCache` by our kernels.
+
+B rows, Q columns of this call, H key heads, G query heads of a key head, d head width, D width.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface
+
+from tutelage.models.attention import no_mask, strange
+
+NAME = "tutelage_decode"
+PREFILL = 8192
+"""Tokens of prompts that are read in one pass."""
+
+
+class Cache(Protocol):
+    """Keys and values of the rows that are being written."""
+
+    def advance(self) -> Tensor:
+        """Make place for the next token of every row; returns their position_ids [B, 1]."""
+        ...
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+        """Keep k and v [B, H, Q, d] of this call; q [B, H * G, Q, d] sees what it may see: [B, Q, H * G, d]."""
+        ...
+
+    def keep(self, keep_B: Tensor) -> Tensor:
+        """Drop the other rows. Returns which of the rows stand where now."""
+        ...
+
+
+Forward = Callable[[Tensor, Tensor, Cache], Tensor]
+"""(ids [B, Q], position_ids [B, Q], cache) -> [B, Q, D] last hidden states."""
+Prompt = tuple[int, ...]
+
+
+class Kind(Protocol):
+    """A kind of cache."""
+
+    def __call__(self, prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[Cache, Tensor]:
+        """Read each distinct prompt once, equal ones standing side by side; `tokens` will be written at most. Returns the cache of all
+        rows, and the hidden states [B, D] that their first tokens are drawn from."""
+        ...
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    decoding: Cache | None = None,
+    sliding_window: int | None = None,
+    **told: object,
+) -> tuple[Tensor, None]:
+    """transformers' attention signature: [B, H * G, Q, d] in, [B, Q, H * G, d] out."""
+    if decoding is None or dropout or strange(told):
+        raise NotImplementedError(f"{type(module).__name__}: sampling can't give attention {strange(told) or 'dropout, or no cache'}")
+    query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast the rotary product comes back in float32
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    return decoding.attend(int(module.layer_idx), query, key, value, scale, sliding_window), None  # pyright: ignore[reportArgumentType]
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, no_mask)
+
+
+@contextmanager
+def attending(model: PreTrainedModel, name: str = NAME) -> Iterator[None]:
+    """Within, `model` computes attention by the function registered as `name`, and is in evaluation mode; afterwards as before."""
+    before, training = model.config._attn_implementation, model.training
+    model.set_attn_implementation(name)
+    if model.config._attn_implementation != name:
+        raise NotImplementedError(f"{type(model).__name__} doesn't compute attention through transformers' AttentionInterface")
+    modes = [(module, module.training) for module in model.modules()] if training else []
+    model.eval()
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before or "eager")
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,69 @@
+"""Products of few rows with weights that were packed beforehand, as AMX wants a right-hand side (kernels/decode.c): while a network writes,
+each weight is read once a step, in order, however many rows there are.
+
+M rows, O outputs, D columns.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.models.fused.functions import ROWS, native
+from tutelage.models.kernels.build import address, library
+
+MOST = 1024
+"""Rows beyond which torch's own product is as fast."""
+ROOM = 2 << 30
+"""Bytes of packed weights that a network may cost besides its own."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A weight [O, D] in tiles."""
+
+    tiles: Tensor
+    outputs: int
+    columns: int
+
+
+def pack_weight(weight_OD: Tensor) -> Packed | None:
+    """The packed weight, or None where our kernel can't take it."""
+    if library() is None or weight_OD.dtype != torch.bfloat16 or weight_OD.device.type != "cpu" or any(n % ROWS for n in weight_OD.shape):
+        return None
+    weight_OD = weight_OD.detach().contiguous()
+    tiles, sizes = torch.empty_like(weight_OD), map(ctypes.c_int64, weight_OD.shape)
+    native().pack_weight(address(tiles), address(weight_OD), *sizes)
+    return Packed(tiles, *weight_OD.shape)
+
+
+def product(x: Tensor, weight: Packed) -> Tensor:
+    """x W', over the last dimension of x."""
+    x = x.contiguous()
+    y = x.new_empty(*x.shape[:-1], weight.outputs)
+    rows, columns = x.numel() // weight.columns, ctypes.c_int64(weight.columns)
+    native().product(address(y), address(x), columns, address(weight.tiles), ctypes.c_int64(rows), ctypes.c_int64(weight.outputs), columns)
+    return y
+
+
+@contextmanager
+def packed(network: nn.Module) -> Iterator[None]:
+    """Within, the network's fused linear layers (models/fused/modules.py) multiply few rows by packed weights."""
+    layers = [m for m in network.modules() if type(m) is nn.Linear and "forward" in vars(m) and m is not _output(network)]
+    if sum(layer.weight.numel() for layer in layers) * 2 > ROOM:
+        layers = []
+    try:
+        for layer in layers:
+            layer.packed = pack_weight(layer.weight)  # pyright: ignore[reportArgumentType]
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("packed", None)
+
+
+def _output(network: nn.Module) -> nn.Module | None:
+    """The matrix of words, which the sampler packs itself."""
+    return network.get_output_embeddings() if hasattr(network, "get_output_embeddings") else None  # pyright: ignore[reportCallIssue]
