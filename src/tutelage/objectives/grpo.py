@@ -4,7 +4,7 @@
     kl       kl_coef * (u - 1 - log u),   u = pi_ref(token) / pi(token)                 Shao et al., 2402.03300, eq. 3 and 4 (k3)
 
 A is a number per response, the same for each of its tokens: its reward against its group's (rollouts/group.py, GRPO and RLOO). No value
-is learnt. A limit of its own above 1 is DAPO's (Yu et al., 2503.14476, eq. 10). `per` says what one unit is:
+is learnt. A limit of its own above 1 is DAPO's (Yu et al., 2503.14476, eq. 8). `per` says what one unit is:
 
     token      sum over tokens / number of tokens of the optimiser batch: long responses weigh by their tokens    DAPO, eq. 8
     response   sum over responses of the mean over their tokens / number of responses                             GRPO, eq. 3

@@ -1,7 +1,7 @@
 """What PPO and GRPO share: the clipped surrogate of a token's advantage, the figures told beside it, and specimens.
 
     -min(rho A, clip(rho, 1 - low, 1 + high) A),   rho = pi(token) / pi_old(token)      Schulman et al., 1707.06347, eq. 7
-    low and high of their own                                                           DAPO, Yu et al., 2503.14476, eq. 10
+    low and high of their own                                                           DAPO, Yu et al., 2503.14476, eq. 8
 
 Shape suffixes: M tokens the policy wrote.
 """
