@@ -166,6 +166,16 @@ def test_chat_and_data_show_with_a_real_model(small_model, tmp_path):
     assert seen.code == 0 and "dog" in seen.out and "<|end|>" in seen.out and "trained only read" in seen.out and "2 (25.0%)" in seen.out
 
 
+def test_grpo_on_a_model_and_a_rule_of_ones_own(small_model, tmp_path):
+    (tmp_path / "asked.jsonl").write_text('{"prompt": "name one animal ."}\n')
+    (tmp_path / "mine.py").write_text("def first(prompt, response):\n    return float(response.text.startswith('dog'))\n")
+    settings = ["split=all", "probe_every=0", "updates=1", "max_tokens=4", "rollouts={prompts: 2, samples: 4}"]
+    line = ["grpo", small_model, "asked.jsonl", "--reward"]
+    made, wrong = commands([[*line, "mine:first", *settings, "--out", "run"], [*line, "mine:frist", *settings]], tmp_path)
+    assert made.code == 0 and list(tmp_path.glob("run/artifacts/grpo-*/model/config.json")), made.err
+    assert wrong.code == 2 and "module mine has no function 'frist'" in wrong.err and not (tmp_path / "runs").exists()
+
+
 def test_prove_dpo(tmp_path):
     proved = command("prove", "dpo", "--shape", "llama", folder=tmp_path)
     assert proved.code == 0, proved.out + proved.err
