@@ -128,5 +128,16 @@ class _CountsNothing:
         pass
 
 
+def test_a_reference_kept_of_the_policy_after_a_step_is_caught() -> None:
+    """The planted fault of a reading that is made too late: the reference's column holds the policy's own words."""
+
+    class Late(DPO):
+        def loss(self, read, batch):
+            kept = read["logp"].detach() if batch.brought else read["logp@reference"]
+            return super().loss({**read, "logp@reference": kept}, batch)
+
+    assert CHECKS["kept"](DPO(), Bench()).error > 0 and not CHECKS["kept"](Late(), Bench()).holds
+
+
 def test_bounds_are_not_loose() -> None:
     assert EXACT <= 1e-10
