@@ -102,13 +102,20 @@ def operations(step: Step) -> int:
 def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None) -> float:
     """Peak bytes of a stage."""
     trains = step.stage.produces in ("model", "reward")
-    roles, trained = REINFORCED.get(step.method, ({"pretrain": 1, "sft": 1, "reward": 1, "label": 1}.get(step.method, 2), int(trains)))
+    roles, trained = REINFORCED.get(step.method, (networks(step), int(trains)))
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
     rows = micro or micro_tokens(step)
     weights = 4.0 * network.parameters * roles
     training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trained
     activations = 4.0 * rows * network.layers * (20 * network.width + 4 * network.ffn) * (1.0 if trains else 0.1)
     return RUNTIME + weights + training + activations
+
+
+def networks(step: Step) -> int:
+    """How many a stage holds that doesn't reinforce. A reference of which only log-probabilities are wanted is none of its own."""
+    if step.objective is not None:
+        return 1 + any(need.endswith("@reference") and need != "logp@reference" for need in step.objective.needs)
+    return {"pretrain": 1, "sft": 1, "reward": 1, "label": 1}.get(step.method, 2)
 
 
 def micro_tokens(step: Step) -> int:

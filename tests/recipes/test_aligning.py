@@ -1,5 +1,6 @@
-"""The grpo stage at nano size, from a reward model and from a rule; killed and gone on with. No effect is claimed at this size."""
+"""grpo, from a reward model and from a rule, and dpo at nano size; killed and gone on with. No effect is claimed at this size."""
 
+import math
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tutelage.core.progress import Silent
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
 
-RULE = "tests.recipes.test_grpo:early"
+RULE = "tests.recipes.test_aligning:early"
 PAGE = f"""\
 schema: 1
 model: {{new: nano}}
@@ -27,6 +28,7 @@ stages:
                  machine: {{checkpoint_every: 1}}, ptx: {{data: text, coef: 0.1, tokens: 64}}}}
   rloo:         {{like: grpo, reward_model: "{RULE}", baseline: leave_one_out, scale: none, kl_coef: 0.0, loss: {{kl_coef: 0.05}},
                  adapter: {{rank: 2}}, ptx: null}}
+  dpo:          {{method: dpo, init: base, preferences: preferences, epochs: 2, batch: 7, machine: {{checkpoint_every: 1}}}}
 """
 
 
@@ -69,6 +71,12 @@ def test_with_the_kl_in_the_loss_the_round_brings_the_reference_with_it(finished
     assert made["steps"] == 8 and made["weights"] != finished.artifacts["base"].results["weights"]
 
 
+def test_dpo_begins_as_its_reference_to_the_bit_and_leaves_nothing_of_it(finished):
+    told, artifact = rows(finished, "dpo"), finished.artifacts["dpo"]
+    assert len(told) == artifact.results["steps"] == 7 and told[0]["reward"] == 0.0 and told[0]["preference"] == pytest.approx(math.log(2))
+    assert told[-1]["reward"] != 0.0 and not list(artifact.path.glob("reference*"))
+
+
 class Killed(Silent):
     """Stops everything at a step of a stage, as Ctrl-C does: what is on disk then is what a kill leaves."""
 
@@ -83,12 +91,13 @@ class Killed(Silent):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("stage, step", [("grpo", 6), ("rloo", 3)])
+@pytest.mark.parametrize("stage, step", [("grpo", 6), ("rloo", 3), ("dpo", 5), ("dpo: reference", 2)])
 def test_stopped_anywhere_and_gone_on_with_it_ends_with_the_same_weights(recipe, finished, stage, step, tmp_path):
     out = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    killed, stage = Killed(stage, step), stage.partition(":")[0]
     shutil.rmtree(out / "artifacts" / finished.artifacts[stage].path.name)
     with pytest.raises(KeyboardInterrupt):
-        run(load(recipe), out, Killed(stage, step))
+        run(load(recipe), out, killed)
     again = run(load(recipe), out)
     assert again.artifacts[stage].results["weights"] == finished.artifacts[stage].results["weights"]
     assert rows(again, stage) == rows(finished, stage) and list(again.ran) == [stage]
