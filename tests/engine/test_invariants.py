@@ -136,7 +136,7 @@ def test_a_reference_kept_of_the_policy_after_a_step_is_caught() -> None:
             kept = read["logp"].detach() if batch.brought else read["logp@reference"]
             return super().loss({**read, "logp@reference": kept}, batch)
 
-    assert CHECKS["kept"](DPO(), Bench()).error > 0 and not CHECKS["kept"](Late(), Bench()).holds
+    assert not CHECKS["kept"](Late(), Bench()).holds
 
 
 def test_bounds_are_not_loose() -> None:
