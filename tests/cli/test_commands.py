@@ -8,7 +8,8 @@ from tests.cli.batch import command, commands
 from tests.recipes.pages import HERE, folder_model, page
 
 RUN = ["run", "small.yaml", "--out", "out"]
-COMMANDS = {"run", "sft", "reward", "dpo", "ppo", "plan", "doctor", "data", "compare", "report", "lineage", "chat", "prove", "clean"}
+TRAINING = {"sft", "reward", "dpo", "ppo", "grpo"}
+COMMANDS = {"run", *TRAINING, "plan", "doctor", "data", "compare", "report", "lineage", "chat", "prove", "clean"}
 MEASURED = f'  measured: {{method: "{HERE}:Measure", models: [base, sft, ppo]}}\n'
 
 
@@ -123,6 +124,7 @@ def test_every_command_has_help(folder):
         "reward",
         "dpo",
         "ppo",
+        "grpo",
         "plan",
         "doctor",
         "data",
@@ -162,6 +164,16 @@ def test_chat_and_data_show_with_a_real_model(small_model, tmp_path):
     )
     assert first.code == 0 and first.out == again.out and first.out != other.out and first.out.strip()
     assert seen.code == 0 and "dog" in seen.out and "<|end|>" in seen.out and "trained only read" in seen.out and "2 (25.0%)" in seen.out
+
+
+def test_grpo_on_a_model_and_a_rule_of_ones_own(small_model, tmp_path):
+    (tmp_path / "asked.jsonl").write_text('{"prompt": "name one animal ."}\n')
+    (tmp_path / "mine.py").write_text("def first(prompt, response):\n    return float(response.text.startswith('dog'))\n")
+    settings = ["split=all", "probe_every=0", "updates=1", "max_tokens=4", "rollouts={prompts: 2, samples: 4}"]
+    line = ["grpo", small_model, "asked.jsonl", "--reward"]
+    made, wrong = commands([[*line, "mine:first", *settings, "--out", "run"], [*line, "mine:frist", *settings]], tmp_path)
+    assert made.code == 0 and list(tmp_path.glob("run/artifacts/grpo-*/model/config.json")), made.err
+    assert wrong.code == 2 and "module mine has no function 'frist'" in wrong.err and not (tmp_path / "runs").exists()
 
 
 def test_prove_dpo(tmp_path):

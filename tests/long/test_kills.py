@@ -25,6 +25,7 @@ SMALLER = [
     "stages.preferences.chunk=8",
     "stages.ppo.updates=4",
     "stages.ppo.machine.checkpoint_every=1",
+    "stages.grpo={method: grpo, init: sft, reward_model: reward_model, prompts: prompts, updates: 2, machine: {checkpoint_every: 1}}",
     "stages.base.machine.checkpoint_every=2",
     "stages.evaluate.count=24",
     "stages.evaluate.pair_prompts=8",

@@ -4,7 +4,7 @@ import pytest
 
 from tests.recipes.pages import folder_model, page
 from tutelage.core.run import Run
-from tutelage.recipes.plan import Forecast, Network, fitting, forecast, memory_of
+from tutelage.recipes.plan import Forecast, Network, fitting, forecast, memory_of, operations
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
 
@@ -56,6 +56,13 @@ def test_every_stage_of_the_built_in_recipe_is_sized(size):
     assert len(rows) == 8
     for row in rows:
         assert row.tokens and row.seconds and row.memory, row.step.name
+
+
+def test_a_method_costs_the_networks_that_it_holds():
+    steps = load("instructgpt", ["model.new=nano", "stages.grpo={like: ppo_no_ptx, method: grpo}"]).steps
+    network = Network(64, 2, 128, 1024)
+    memory, work = ({name: of(step) for name, step in steps.items()} for of in (lambda step: memory_of(step, network), operations))
+    assert memory["ppo"] > memory["grpo"] > memory["dpo"] == memory["sft"] and work["ppo"] > work["grpo"] > work["dpo"] > work["sft"]
 
 
 def test_what_costs_more_is_said_to():

@@ -1,5 +1,6 @@
 """The source keeps the rules; and each rule, shown a small tree with one planted fault, names it."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,13 @@ def test_a_planted_fault_is_named_and_nothing_else(rule, tmp_path):
         (tmp_path / path).write_text(content)
     found = rule(tmp_path)
     assert len(found) == 1 and fault in found[0] and found[0].startswith(name)
+
+
+def test_a_stage_has_few_settings_with_those_that_it_inherits():
+    from tutelage.recipes import methods
+
+    own = {name: len(dataclasses.fields(methods.find(name, "here").stage)) for name in methods.names()}
+    assert max(own.values()) <= rules.STAGE_SETTINGS, own
 
 
 def imports_torch(package: str, path: Path) -> bool:

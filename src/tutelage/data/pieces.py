@@ -11,10 +11,13 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import permutation
 from tutelage.data.tree import Tree
+
+T = TypeVar("T")
 
 
 def cut(tree: Tree, context: int) -> list[Tree]:
@@ -72,7 +75,7 @@ class Packing:
         return [self.trees[n] for n in _plan(self.lengths, self.tokens, self.window, self.seed, epoch)[stream]]
 
 
-def batches(trees: Sequence[Tree], batch_size: int, seed: int, step: int) -> list[Tree]:
+def batches(trees: Sequence[T], batch_size: int, seed: int, step: int) -> list[T]:
     """The examples of a step: `batch_size` of them, epoch after epoch, each epoch in an order of its own."""
     if not trees:
         raise UserError("there are no examples to learn from")

@@ -17,6 +17,7 @@ from tutelage.feedback.signals import Preference
 from tutelage.feedback.store import Store
 from tutelage.recipes import material
 from tutelage.recipes.budget import file_tokens
+from tutelage.recipes.reference import read_once
 from tutelage.recipes.stage import Context, Judging
 from tutelage.recipes.work import Work
 
@@ -80,7 +81,8 @@ def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | No
 def learn(work: Work, engine: Engine, trees: Sequence[Tree], batch: int, epochs: int, every: int, shown: Sequence[str]) -> int:
     """Train on annotations, `batch` of them a step (all, where there are fewer); returns the number of steps."""
     batch = min(batch, len(trees))
-    steps = max(1, round(epochs * len(trees) / batch))
-    source = Fixed(lambda step: batches(trees, batch, work.seed, step))
-    train(engine, source, steps, work.dir, work.progress, work.name, every, shown=shown)
-    return steps
+    steps = [batches(range(len(trees)), batch, work.seed, step) for step in range(max(1, round(epochs * len(trees) / batch)))]
+    known = read_once(work, engine, trees, steps)
+    source = Fixed(lambda step: [known[place] for place in steps[step]])
+    train(engine, source, len(steps), work.dir, work.progress, work.name, every, shown=shown)
+    return len(steps)

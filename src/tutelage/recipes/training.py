@@ -128,5 +128,6 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
         adapters.save(network, role.adapter, work.dir / "adapter")
         model = adapters.merged(network, role.adapter)
     weights.save(model, policy.tokenizer, work.dir / "model", head)
-    (work.dir / "checkpoint.pt").unlink(missing_ok=True)
+    for kept in ("checkpoint.pt", "reference.npz"):
+        (work.dir / kept).unlink(missing_ok=True)
     return {"weights": weights.weights_hash(model), "parameters": sum(p.numel() for p in model.parameters())}

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from tutelage.core.randomness import permutation, stream
 from tutelage.data.batch import PackedBatch
-from tutelage.data.tree import POLICY, Tree
+from tutelage.data.tree import OTHER, POLICY, Tree
 from tutelage.engine.engine import Engine
 from tutelage.engine.invariants.bench import VOCABULARY, Bench, policy
 from tutelage.engine.invariants.oracle import separate_reads
 from tutelage.models.policy import Policy
 from tutelage.objectives.objective import Objective, Read
+from tutelage.rollouts.reading import laid, read_responses
 
 EXACT = 1e-10
 WHOLE = 1_000_000
@@ -214,6 +215,27 @@ def reference(objective: Objective, bench: Bench) -> Outcome:
     return Outcome("reference", bench.name, error, 0.0, "" if needs else "reads no reference")
 
 
+def kept(objective: Objective, bench: Bench) -> Outcome:
+    """What was read of the reference once, and travels with the trees, gives the gradient of reading it beside the policy."""
+    needs = sorted({need for need in _all_needs(objective) if need.startswith("logp@")})
+    trees, made = objective.specimens(), policy(bench, _all_needs(objective))
+    if not needs or any(POLICY in t.prompt_writers for t in trees):
+        return Outcome("kept", bench.name, 0.0, EXACT, "reads no reference")
+    right = gradient(_engine(objective, bench, made), trees)
+    brought = [_bringing(made, t, [need for need in needs if need in objective.needs_for(t.part)]) for t in trees]
+    others = {need.partition("@")[2] or "policy" for need in _all_needs(objective) if need not in needs}
+    alone = Policy({name: role for name, role in made.roles.items() if name in {"policy", *others}}, attention=bench.attention)
+    return Outcome("kept", bench.name, distance(gradient(_engine(objective, bench, alone), brought), right), EXACT)
+
+
+def _bringing(made: Policy, t: Tree, needs: Sequence[str]) -> Tree:
+    """The tree, with what `needs` names as columns."""
+    read = read_responses(made, [t], needs)
+    writers = [w if t.prompt else (OTHER, *w[1:]) for w in t.writers]  # nothing predicts the first token of a stream
+    columns = {need: tuple(laid(*both) for both in zip(writers, rows, strict=True)) for need, rows in read.items()}
+    return replace(t, columns={**t.columns, **columns})
+
+
 CHECKS: dict[str, Callable[[Objective, Bench], Outcome]] = {
-    check.__name__: check for check in (split, tree, mask, order, neighbors, reference)
+    check.__name__: check for check in (split, tree, mask, order, neighbors, reference, kept)
 }

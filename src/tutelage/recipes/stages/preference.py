@@ -1,7 +1,7 @@
 """Any objective on annotations, without a reward model: dpo, and yours by import path.
 
-The objective says what it reads; the roles follow from that: `...@reference` is a frozen copy of what the stage began with, a score
-or a value brings a scalar head.
+The objective says what it reads; the roles follow from that: `...@reference` is what the stage began with, read once before the first
+step where log-probabilities are all that is wanted of it (recipes/reference.py); a score or a value brings a scalar head.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +15,9 @@ from tutelage.engine.rates import Rates
 from tutelage.models.adapters import Lora
 from tutelage.models.policy import SCALARS, Policy
 from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
+from tutelage.recipes.reference import beginning
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, new_head, precision, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, precision, renderer
 from tutelage.recipes.work import Work
 
 
@@ -64,8 +65,7 @@ class Preference:
         needs = (*objective.needs, *objective.prepare_needs)
         scalar = any(need.partition("@")[0] in SCALARS for need in needs)
         role = learner(model, self.adapter, work.seed, new_head(model, work.seed) if scalar else None)
-        roles = {"policy": role, "reference": frozen(role)} if any(need.endswith("@reference") for need in needs) else {"policy": role}
-        policy = Policy(roles, words, precision(work))
+        policy = Policy({"policy": role, **beginning(role, objective)}, words, precision(work))
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
         steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)
