@@ -23,7 +23,7 @@ OBJECTIVES = {
     "ppo": PPO(entropy_coef=0.01),
     "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
-BENCHES = [Bench(shape, lora) for shape in ("llama", "gpt2", "qwen3", "gemma3") for lora in (False, True)]
+BENCHES = [Bench(shape, adapter) for shape in ("llama", "gpt2", "qwen3", "gemma3") for adapter in ("", "lora")]
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda b: b.name)

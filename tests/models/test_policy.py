@@ -77,14 +77,14 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-@pytest.mark.parametrize("lora", [False, True])
-def test_the_sampler_says_what_the_trainer_reads(temperature: float, lora: bool) -> None:
+@pytest.mark.parametrize("adapter", ["", "lora", "dora"])
+def test_the_sampler_says_what_the_trainer_reads(temperature: float, adapter: str) -> None:
     """Also after the weights have moved, for ragged prompts and several samples of one."""
     from dataclasses import replace
 
     from tutelage.models.roles import active
 
-    made = policy(Bench(lora=lora), ("logp",))
+    made = policy(Bench(adapter=adapter), ("logp",))
     prompts = [(3, 9, 11), (5,), (7, 8, 9, 10, 11, 12, 13), (3, 9, 11)]
     addresses = [("policy", n) for n in range(len(prompts))]
     for _ in range(2):

@@ -1,5 +1,6 @@
 """LoRA through peft: W x + (alpha / rank) B A x with B = 0 at the start (Hu et al. 2021), so an adapted model begins as its base to
-the last bit. Several named adapters live in one base and are the roles of a policy; saved, each is a plain peft folder.
+the last bit; and DoRA, m * (W + (alpha / rank) B A) / |W + (alpha / rank) B A| with a learnt length m for each output (Liu et al. 2024).
+Several named adapters live in one base and are the roles of a policy; saved, each is a plain peft folder.
 
 The targets are named here rather than left to peft's "all-linear", so a second adapter gets the same places as the first, and the
 first matrices are a function of the seed alone.
@@ -34,6 +35,8 @@ class Lora:
     """The product is scaled by alpha / rank."""
     targets: str | tuple[str, ...] = "all-linear"
     """Names of the linear layers to adapt (q_proj, ...), or all of them; never the words' output matrix."""
+    dora: bool = False
+    """Also learn the length of each output's weights apart from their direction (DoRA, arXiv 2402.09353): slower, often a little better."""
 
 
 def wrap(model: PreTrainedModel | PeftModel, lora: Lora, name: str, seed: int) -> PeftModel:
@@ -77,6 +80,7 @@ def _config(model: PreTrainedModel, lora: Lora) -> LoraConfig:
         lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  (peft divides it; a fraction is fine)
         target_modules=sorted(targets),
         lora_dropout=0.0,
+        use_dora=lora.dora,
         fan_in_fan_out=transposed,
         task_type="CAUSAL_LM",
     )

@@ -84,9 +84,11 @@ def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render
     return fits
 
 
-def precision(work: Work) -> Precision:
-    """What the run decided once."""
-    return "bf16" if work.decisions.dtype == "bfloat16" else "float32"
+def precision(work: Work, adapter: Lora | None = None) -> Precision:
+    """What the run decided once; float32 under DoRA, whose lengths, once rounded, are no longer those of the rounded weights: a policy
+    would not begin as its reference."""
+    exact = adapter is not None and adapter.dora
+    return "bf16" if work.decisions.dtype == "bfloat16" and not exact else "float32"
 
 
 def learner(model: PreTrainedModel, lora: Lora | None, seed: int, head: ScalarHead | None = None) -> Role:

@@ -77,7 +77,7 @@ class Ppo:
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
     adapter: Lora | None = None
-    """Train a LoRA adapter instead of all weights; the reference is then the model without it."""
+    """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
     too_long: TooLong = "refuse"
     """What to do with a prompt that leaves no room for a response."""
     probe_every: Annotated[int, Ge(0)] = 8
@@ -117,7 +117,7 @@ class Ppo:
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)
         render = renderer(model, words)
-        policy = Policy(self._roles(work, learner(model, self.adapter, work.seed)), words, precision(work))
+        policy = Policy(self._roles(work, learner(model, self.adapter, work.seed)), words, precision(work, self.adapter))
         speaker = RoleSpeaker(policy, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.max_tokens)

@@ -41,7 +41,7 @@ class Preference:
     """What to do with an annotation whose prompt fills the context."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=1e-4))
     adapter: Lora | None = None
-    """Train a LoRA adapter instead of all weights; the reference is then the model without it."""
+    """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Preference:
         scalar = any(need.partition("@")[0] in SCALARS for need in needs)
         role = learner(model, self.adapter, work.seed, new_head(model, work.seed) if scalar else None)
         roles = {"policy": role, "reference": frozen(role)} if any(need.endswith("@reference") for need in needs) else {"policy": role}
-        policy = Policy(roles, words, precision(work))
+        policy = Policy(roles, words, precision(work, self.adapter))
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
         steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)

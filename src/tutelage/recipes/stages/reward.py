@@ -52,7 +52,7 @@ class Reward:
     """What to do with an annotation whose prompt fills the context."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, final=0.0))
     adapter: Lora | None = None
-    """Train a LoRA adapter and the head instead of all weights."""
+    """Train a LoRA (or DoRA) adapter and the head instead of all weights."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Reward:
         annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
         trees = preference_trees(annotations, render, "reward")
         head = new_head(model, work.seed)
-        policy = Policy({"policy": learner(model, self.adapter, work.seed, head)}, words, precision(work))
+        policy = Policy({"policy": learner(model, self.adapter, work.seed, head)}, words, precision(work, self.adapter))
         engine = Engine(policy, Objective(self.center), {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, ("preference", "agree")
         steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)

@@ -48,7 +48,7 @@ class Sft:
     ptx: Ptx | None = None
     """Pre-training text beside the demonstrations, against forgetting; InstructGPT takes a tenth of it."""
     adapter: Lora | None = None
-    """Train a LoRA adapter instead of all weights."""
+    """Train a LoRA (or DoRA) adapter instead of all weights."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Sft:
         part = "sft" if self.ptx else ""
         trees = [replace(tree, part=part) for row in rows for tree in render.demonstration(row, self.train_history, data.given)]
         packing = Packing(tuple(trees), max(self.step_tokens, max(tree.length for tree in trees)), seed=work.seed)
-        policy = Policy({"policy": learner(model, self.adapter, work.seed)}, words, precision(work))
+        policy = Policy({"policy": learner(model, self.adapter, work.seed)}, words, precision(work, self.adapter))
         objective = with_text(part, SFT(), SFT(), self.ptx.coef) if self.ptx else SFT()
         text = text_beside(work, self.ptx, render) if self.ptx else None
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
