@@ -10,12 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    GptOssConfig,
+    GptOssForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -97,6 +101,17 @@ def _gpt2(size: Size) -> PreTrainedModel:
     return GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, initializer_range=0.2, bos_token_id=0, eos_token_id=0, **own, **dropped))
 
 
+def _gemma2(size: Size) -> PreTrainedModel:
+    own: Size = {"query_pre_attn_scalar": size["hidden_size"] // 4, "sliding_window": WINDOW, "attn_logit_softcapping": 2.0}
+    return Gemma2ForCausalLM(Gemma2Config(**_grouped(size), **own))
+
+
+def _gpt_oss(size: Size) -> PreTrainedModel:
+    own: Size = {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": WINDOW}
+    rotary: Size = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}
+    return GptOssForCausalLM(GptOssConfig(**_grouped(size), **own, **rotary, experts_implementation="eager"))
+
+
 def _gemma3(size: Size) -> PreTrainedModel:
     kinds = ["sliding_attention", "full_attention"]
     own: Size = {"query_pre_attn_scalar": size["hidden_size"] // 4, "sliding_window": WINDOW, "layer_types": kinds}
@@ -113,8 +128,10 @@ MAKERS: dict[str, Callable[[Size], PreTrainedModel]] = {
     "olmo2": lambda size: Olmo2ForCausalLM(Olmo2Config(**size, num_key_value_heads=2)),
     "mistral": lambda size: MistralForCausalLM(MistralConfig(**_grouped(size), sliding_window=None)),
     "mistral_window": lambda size: MistralForCausalLM(MistralConfig(**_grouped(size), sliding_window=WINDOW)),
+    "gemma2": _gemma2,
+    "gpt_oss": _gpt_oss,
 }
 """llama has grouped-query attention; gpt2 learnt positions and biases; qwen3 normalized queries and keys, untied words; gemma3 a sliding
 window on its first layer; neox partial rotation and attention beside the feed-forward layer; phi3 fused projections; olmo2 norms after its
-layers; mistral_window a sliding window on every layer."""
+layers; mistral_window a sliding window on every layer; gemma2 soft caps on scores and logits; gpt_oss attention sinks and experts."""
 SHAPES = tuple(MAKERS)
