@@ -4,7 +4,6 @@ import pytest
 import torch
 from transformers import AttentionInterface
 
-from tutelage.core.errors import UserError
 from tutelage.core.randomness import stream
 from tutelage.data.batch import pack
 from tutelage.data.tree import Tree
@@ -99,14 +98,6 @@ def test_the_sampler_says_what_the_trainer_reads(temperature: float, adapter: st
         with torch.no_grad():  # an update
             for p in made.trainable()["policy"]:
                 p.add_(0.05 * torch.ones_like(p).cumsum(0).sin())
-
-
-def test_a_model_with_its_own_attention_is_refused() -> None:
-    from transformers import BloomConfig, BloomForCausalLM
-
-    bloom = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2))
-    with pytest.raises((UserError, ValueError)):
-        Policy({"policy": Role(bloom)}).read(pack([Tree((1, 2), ((3,),))]), ("logp",))
 
 
 def test_attention_that_would_be_computed_wrongly_is_refused() -> None:

@@ -1,7 +1,7 @@
 """What attention over a path may have besides: a cap on scores, a sink, and keys that were learnt.
 
     s_j = cap * tanh( q . k_j / (cap * sqrt(d)) )                            with a soft cap (Gemma 2), else q . k_j / sqrt(d)
-    o   = sum_j exp(s_j) v_j / ( sum_j exp(s_j) + exp(sink) )                with a sink for each head (gpt-oss): it takes weight, gives nothing
+    o   = sum_j exp(s_j) v_j / ( sum_j exp(s_j) + exp(sink) )            with a sink for each head (gpt-oss)
 
 j runs over the token's path, and over the keys of a learnt prefix (Li & Liang 2021), which stand before every path's first token: a
 sliding window counts them as positions -P .. -1. One softmax over all columns is the join by log-sum-exp of the two edges.

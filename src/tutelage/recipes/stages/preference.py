@@ -13,10 +13,10 @@ from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.models.adapters import Lora
-from tutelage.models.policy import SCALARS, Policy
+from tutelage.models.policy import SCALARS
 from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, new_head, precision, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, new_head, policy_of, renderer
 from tutelage.recipes.work import Work
 
 
@@ -65,7 +65,7 @@ class Preference:
         scalar = any(need.partition("@")[0] in SCALARS for need in needs)
         role = learner(model, self.adapter, work.seed, new_head(model, work.seed) if scalar else None)
         roles = {"policy": role, "reference": frozen(role)} if any(need.endswith("@reference") for need in needs) else {"policy": role}
-        policy = Policy(roles, words, precision(work, self.adapter))
+        policy = policy_of(work, self.machine, roles, words, self.adapter)
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
         steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)
