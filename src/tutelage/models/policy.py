@@ -18,6 +18,7 @@ from tutelage.data.batch import PackedBatch
 from tutelage.models.attention import SEPARATE, TREE, Plan, padded, plan, read_separately
 from tutelage.models.heads import read_words
 from tutelage.models.precision import Masters, Precision, narrow
+from tutelage.models.prefix import cached, has_prefix, learnt
 from tutelage.models.readable import use
 from tutelage.models.roles import Role, active, causal, words
 
@@ -101,10 +102,15 @@ class Policy:
         gradient = torch.is_grad_enabled() and role.trains
         with torch.set_grad_enabled(gradient), active(role), self._autocast():
             if self.attention == SEPARATE:
-                return read_separately(causal(role.network), batch, stream_plan)
+                past = (lambda rows: cached(role, rows)) if has_prefix(role) else None
+                return read_separately(causal(role.network), batch, stream_plan, past)
+            prefix = learnt(role)
+            told = {} if prefix is None else {"prefix": prefix.layers}
+            shift = 0 if prefix is None else prefix.tokens
             missing = (0, padded(len(batch.tokens_T)) - len(batch.tokens_T))
             tokens_1T, position_1T = (pad(x_T, missing)[None] for x_T in (batch.tokens_T, batch.position_T))
-            out = causal(role.network).base_model(input_ids=tokens_1T, position_ids=position_1T, tree=stream_plan, use_cache=False)
+            places = {"input_ids": tokens_1T, "position_ids": position_1T + shift}
+            out = causal(role.network).base_model(**places, **told, tree=stream_plan, use_cache=False)
         return out.last_hidden_state[0, : len(batch.tokens_T)]
 
     def _read_role(self, name: str, names: Sequence[str], batch: PackedBatch, hidden: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,11 +12,12 @@ from tutelage.models.adapters import Lora, parameters, wrap
 from tutelage.models.attention import TREE
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import SCALARS, Policy
+from tutelage.models.prefix import Prefix
 from tutelage.models.roles import Role
 
 __all__ = ["ADAPTERS", "SHAPES", "VOCABULARY", "Bench", "adapted", "network", "policy"]
 
-ADAPTERS = {"lora": Lora(rank=4, alpha=8), "dora": Lora(rank=4, alpha=8, dora=True)}
+ADAPTERS = {"lora": Lora(rank=4, alpha=8), "dora": Lora(rank=4, alpha=8, dora=True), "prefix": Prefix(tokens=5)}
 
 
 @dataclass(frozen=True)

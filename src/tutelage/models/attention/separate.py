@@ -6,11 +6,12 @@ right: a causal token knows nothing of what comes after it, so they need no mask
 T tokens of the stream, B paths (leaves), L tokens of the longest, D width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from tutelage.data.batch import PackedBatch
 from tutelage.models.attention.plan import Plan
@@ -44,9 +45,10 @@ def paths(batch: PackedBatch, plan: Plan, padding: int = 0) -> Paths:
     return Paths(ids_BL, place_T)
 
 
-def read_separately(model: PreTrainedModel, batch: PackedBatch, plan: Plan) -> Tensor:
-    """[T, D] the last hidden states at the stream's tokens."""
+def read_separately(model: PreTrainedModel, batch: PackedBatch, plan: Plan, past: Callable[[int], Cache] | None = None) -> Tensor:
+    """[T, D] the last hidden states at the stream's tokens. `past` gives what stands before every one of so many rows (a prefix)."""
     padding = int(model.config.pad_token_id == 0)  # any id but the pad's, which transformers would warn of where there is no mask
     made: Paths = plan.kept((SEPARATE, padding), lambda: paths(batch, plan, padding))
-    told = model.base_model(input_ids=made.ids_BL, use_cache=False)
+    before = {} if past is None else {"past_key_values": past(len(made.ids_BL))}
+    told = model.base_model(input_ids=made.ids_BL, use_cache=False, **before)
     return told.last_hidden_state.flatten(0, 1)[made.place_T]
