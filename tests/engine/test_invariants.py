@@ -26,7 +26,7 @@ OBJECTIVES = {
     "grpo_response": GRPO(per="response", kl_coef=0.05),
     "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
-BENCHES = [Bench(shape, lora) for shape in ("llama", "gpt2", "qwen3", "gemma3") for lora in (False, True)]
+BENCHES = [Bench(shape, adapter) for shape in ("llama", "gpt2", "qwen3", "gemma3") for adapter in ("", "lora")]
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda b: b.name)

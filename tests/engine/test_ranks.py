@@ -23,11 +23,9 @@ OBJECTIVES = {"sft": SFT(), "reward": Reward(), "dpo": DPO(), "ppo_ptx": with_te
 def all_gradients() -> dict[str, torch.Tensor]:
     place = ranks()
     return {
-        f"{name}{' lora' if lora else ''}": gradient(
-            Engine(policy(Bench(lora=lora), o.needs), o, micro_tokens=30, ranks=place), o.specimens()
-        )
+        f"{name} {adapter}": gradient(Engine(policy(Bench(adapter=adapter), o.needs), o, micro_tokens=30, ranks=place), o.specimens())
         for name, o in OBJECTIVES.items()
-        for lora in (False, True)
+        for adapter in ("", "lora", "dora")
     }
 
 

@@ -21,12 +21,14 @@ def base(shape="llama", seed=0):
 
 
 def noise(model, name, seed=1):
-    """Set B, which starts at 0, to noise: the adapter then does something."""
+    """Set B, which starts at 0, to noise, and move DoRA's lengths: the adapter then does something."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for full, p in sorted(parameters(model, name).items()):
             if "lora_B" in full:
                 p.copy_(torch.randn(p.shape, generator=generator))
+            if "magnitude" in full:
+                p.mul_(1 + 0.2 * torch.randn(p.shape, generator=generator))
 
 
 def logp(model):
@@ -34,11 +36,12 @@ def logp(model):
         return model(IDS).logits.log_softmax(-1)
 
 
+@pytest.mark.parametrize("dora", [False, True])
 @pytest.mark.parametrize("shape", ["llama", "gpt2"])
-def test_an_adapter_starts_as_the_identity_to_the_bit(shape):
+def test_an_adapter_starts_as_the_identity_to_the_bit(shape, dora):
     model = base(shape)
     before = logp(model)
-    adapted = wrap(model, Lora(), "policy", seed=0)
+    adapted = wrap(model, Lora(dora=dora), "policy", seed=0)
     assert (logp(adapted) - before).abs().max() == 0
     noise(adapted, "policy")
     assert (logp(adapted) - before).abs().max() > 0.01
@@ -100,9 +103,18 @@ def test_freezing():
     assert not any(p.requires_grad for p in adapted.parameters())
 
 
+def test_dora_learns_a_length_for_each_output():
+    adapted = wrap(base(), Lora(dora=True), "policy", seed=0)
+    lengths = {full: p for full, p in parameters(adapted, "policy").items() if "magnitude" in full}
+    assert len(lengths) == 2 * 7 and all(p.requires_grad and p.dim() == 1 for p in lengths.values())
+    adapted(IDS).logits.log_softmax(-1).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in lengths.values())
+
+
+@pytest.mark.parametrize("dora", [False, True])
 @pytest.mark.parametrize("shape", ["llama", "gpt2"])
-def test_a_merged_copy_is_plain_and_equal(shape, tmp_path):
-    adapted = wrap(base(shape).double(), Lora(), "policy", seed=0)
+def test_a_merged_copy_is_plain_and_equal(shape, dora, tmp_path):
+    adapted = wrap(base(shape).double(), Lora(dora=dora), "policy", seed=0)
     noise(adapted, "policy")
     adapted = wrap(adapted, Lora(), "value", seed=1)
     noise(adapted, "value", 2)
@@ -115,10 +127,11 @@ def test_a_merged_copy_is_plain_and_equal(shape, tmp_path):
     assert torch.allclose(logp(weights.load(tmp_path)[0]), before, atol=1e-10)
 
 
-def test_a_saved_adapter_holds_only_itself_and_loads_in_plain_peft(tmp_path):
+@pytest.mark.parametrize("dora", [False, True])
+def test_a_saved_adapter_holds_only_itself_and_loads_in_plain_peft(dora, tmp_path):
     model = base()
     weights.save(model, TOKENIZER, tmp_path / "base")
-    adapted = wrap(model, Lora(rank=4), "policy", seed=0)
+    adapted = wrap(model, Lora(rank=4, dora=dora), "policy", seed=0)
     noise(adapted, "policy")
     adapters.save(adapted, "policy", tmp_path / "adapter")
     assert {f.name for f in (tmp_path / "adapter").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
@@ -156,8 +169,9 @@ def test_wrong_settings_are_refused():
         wrap(wrap(base(), Lora(), "policy", seed=0), Lora(), "policy", seed=0)
 
 
-def test_the_sampler_speaks_with_the_active_adapter():
-    adapted = wrap(base().double(), Lora(), "policy", seed=0)
+@pytest.mark.parametrize("dora", [False, True])
+def test_the_sampler_speaks_with_the_active_adapter(dora):
+    adapted = wrap(base().double(), Lora(dora=dora), "policy", seed=0)
     noise(adapted, "policy")
     spoken = Sampler(adapted, end=0).generate([[3, 6, 4]], [("a",)], Sampling(max_tokens=12))[0]
     whole = torch.tensor([[3, 6, 4, *spoken.ids]])

@@ -12,6 +12,7 @@ from tutelage.core.randomness import stream
 from tutelage.data.batch import pack
 from tutelage.data.tree import Tree
 from tutelage.models.attention import Plan, blocks, native, plan
+from tutelage.models.attention.beside import Beside, Scoring
 from tutelage.models.kernels import build
 from tutelage.models.kernels.build import library
 from tutelage.models.likelihood import likelihood, total_nll
@@ -60,7 +61,7 @@ def compared(stream_plan: Plan, given: list[Tensor], window: int | None, error: 
     told: list[list[Tensor]] = []
     for attend, dtype in ((native.attend, torch.bfloat16), (blocks.attend, torch.float64)):
         own = [x.detach().to(dtype).requires_grad_() for x in qkv]
-        out = heard(attend(own[0], own[1], own[2], stream_plan, qkv[0].shape[-1] ** -0.5, window), stream_plan)
+        out = heard(attend(own[0], own[1], own[2], Scoring(stream_plan, qkv[0].shape[-1] ** -0.5, window)), stream_plan)
         out.backward(slope.to(dtype))
         told.append([out.detach(), *(x.grad for x in own if x.grad is not None)])
     return [error(a, b) for a, b in zip(*told, strict=True)]
@@ -89,15 +90,16 @@ def test_scores_of_any_size_stay_finite() -> None:
     stream_plan = forest(1)
     q, k, v, _ = inputs(len(stream_plan.segment_T), 2, 2, 32)
     large = [q * 300, k * 300, v]
-    found = native.attend(*large, stream_plan, 1.0, None)
+    found = native.attend(*large, Scoring(stream_plan, 1.0))
     assert bool(found.isfinite().all())
-    truth = blocks.attend(*(x.double() for x in large), stream_plan, 1.0, None)
+    truth = blocks.attend(*(x.double() for x in large), Scoring(stream_plan, 1.0))
     assert off(heard(found, stream_plan), heard(truth, stream_plan)) < HALF_STEP
 
 
 def test_what_the_kernel_does_not_take_goes_elsewhere() -> None:
     q = torch.zeros(64, 2, 64, dtype=torch.bfloat16)
     assert native.takes(q)
+    assert not any(native.takes(q, beside) for beside in (Beside(cap=50.0), Beside(sink_H=q[0, :, 0]), Beside(prefix=(q, q))))
     assert not any(native.takes(x) for x in (q.float(), q[..., :40], torch.zeros(64, 1, 320, dtype=torch.bfloat16)))
 
 

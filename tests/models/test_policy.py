@@ -2,16 +2,15 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, GptOssConfig, PreTrainedConfig
+from transformers import AttentionInterface
 
-from tutelage.core.errors import UserError
 from tutelage.core.randomness import stream
 from tutelage.data.batch import pack
 from tutelage.data.tree import Tree
 from tutelage.engine.invariants.bench import VOCABULARY, Bench, network, policy
 from tutelage.engine.invariants.oracle import separate_reads
 from tutelage.models import heads
-from tutelage.models.attention import DENSE
+from tutelage.models.attention import DENSE, TREE, plan
 from tutelage.models.policy import Policy
 from tutelage.models.roles import Role
 from tutelage.models.sampler import Sampler
@@ -41,7 +40,7 @@ def test_shared_prompts_are_separate_passes(k: int, shape: str) -> None:
         assert torch.allclose(read[need], alone[need], rtol=1e-10, atol=1e-12), need
 
 
-@pytest.mark.parametrize("shape", ["llama", "gpt2", "qwen3", "gemma3"])
+@pytest.mark.parametrize("shape", ["llama", "gpt2", "qwen3", "gemma3", "gemma2", "gpt_oss"])
 def test_blocks_are_the_dense_oracle(shape: str) -> None:
     batch = pack(random_trees(4, 1))
     blocks, dense = (policy(Bench(shape, attention=attention), NEEDS) for attention in (Bench().attention, DENSE))
@@ -77,14 +76,14 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-@pytest.mark.parametrize("lora", [False, True])
-def test_the_sampler_says_what_the_trainer_reads(temperature: float, lora: bool) -> None:
+@pytest.mark.parametrize("adapter", ["", "lora", "dora"])
+def test_the_sampler_says_what_the_trainer_reads(temperature: float, adapter: str) -> None:
     """Also after the weights have moved, for ragged prompts and several samples of one."""
     from dataclasses import replace
 
     from tutelage.models.roles import active
 
-    made = policy(Bench(lora=lora), ("logp",))
+    made = policy(Bench(adapter=adapter), ("logp",))
     prompts = [(3, 9, 11), (5,), (7, 8, 9, 10, 11, 12, 13), (3, 9, 11)]
     addresses = [("policy", n) for n in range(len(prompts))]
     for _ in range(2):
@@ -101,21 +100,18 @@ def test_the_sampler_says_what_the_trainer_reads(temperature: float, lora: bool)
                 p.add_(0.05 * torch.ones_like(p).cumsum(0).sin())
 
 
-def test_a_model_with_its_own_attention_is_refused() -> None:
-    from transformers import BloomConfig, BloomForCausalLM
-
-    bloom = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2))
-    with pytest.raises((UserError, ValueError)):
-        Policy({"policy": Role(bloom)}).read(pack([Tree((1, 2), ((3,),))]), ("logp",))
-
-
-@pytest.mark.parametrize(("kind", "said"), [(Gemma2Config, "softcap"), (GptOssConfig, "s_aux")])
-def test_attention_that_would_be_computed_wrongly_is_refused(kind: type[PreTrainedConfig], said: str) -> None:
-    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
-    config = kind(vocab_size=VOCABULARY, intermediate_size=64, max_position_embeddings=64, **size)
-    made = Policy({"policy": Role(AutoModelForCausalLM.from_config(config))})
-    with pytest.raises(NotImplementedError, match=f"packed trees can't give {said}"):
-        made.read(pack(random_trees(2, 0)), ("logp",))
+def test_attention_that_would_be_computed_wrongly_is_refused() -> None:
+    """What a model tells attention and we don't know; more keys than tokens; dropout."""
+    attention, x, stream_plan = AttentionInterface()[TREE], torch.zeros(1, 2, 128, 16), plan(pack(random_trees(2, 0)))
+    module = torch.nn.Identity()
+    with pytest.raises(NotImplementedError, match="packed trees can't give bias"):
+        attention(module, x, x, x, None, tree=stream_plan, bias=x)
+    with pytest.raises(NotImplementedError, match="133 keys for 128 tokens"):
+        attention(module, x, *(torch.cat([torch.zeros(1, 2, 5, 16), x], 2),) * 2, None, tree=stream_plan)
+    with pytest.raises(ValueError, match="dropout"):
+        attention(module, x, x, x, None, tree=stream_plan, dropout=0.1)
+    with pytest.raises(ValueError, match=r"Policy\.read"):
+        attention(module, x, x, x, None)
 
 
 def test_adapters_on_one_base_share_it_and_train_apart() -> None:

@@ -19,7 +19,7 @@ def simpo(monkeypatch):
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_it_holds_the_invariants(check, simpo):
-    outcome = CHECKS[check](simpo(), Bench(lora=True))
+    outcome = CHECKS[check](simpo(), Bench(adapter="lora"))
     assert outcome.holds, outcome
 
 

@@ -17,6 +17,7 @@ from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
 from tutelage.evals.answers import Kept, Row
 from tutelage.evals.eval import Answer, Material
+from tutelage.models.attention import SEPARATE
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
 from tutelage.models.roles import active
@@ -139,7 +140,8 @@ class Artifact:
 
         def read(part: range) -> list[Row]:
             roles = {"policy": self.policy.roles["policy"], "reference": parent.policy.roles["policy"]}
-            both = Policy(roles, self.policy.tokenizer, cast(Precision, self.policy.precision), self.policy.attention)
+            attention = max((self.policy.attention, parent.policy.attention), key=lambda name: name == SEPARATE)  # as both can be read
+            both = Policy(roles, self.policy.tokenizer, cast(Precision, self.policy.precision), attention)
             trees = [Tree(self.renderer.prompt(p), (a.ids,), finished=(a.finished,)) for p, a in (flat[n] for n in part)]
             return [{"kl": sum(kl)} for kl in self._read(both, trees, "kl@reference")]
 

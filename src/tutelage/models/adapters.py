@@ -1,5 +1,7 @@
 """LoRA through peft: W x + (alpha / rank) B A x with B = 0 at the start (Hu et al. 2021), so an adapted model begins as its base to
-the last bit. Several named adapters live in one base and are the roles of a policy; saved, each is a plain peft folder.
+the last bit; and DoRA, m * (W + (alpha / rank) B A) / |W + (alpha / rank) B A| with a learnt length m for each output (Liu et al. 2024).
+A learnt prefix is the other kind (prefix.py).
+Several named adapters live in one base and are the roles of a policy; saved, each is a plain peft folder.
 
 The targets are named here rather than left to peft's "all-linear", so a second adapter gets the same places as the first, and the
 first matrices are a function of the seed alone.
@@ -8,11 +10,11 @@ first matrices are a function of the seed alone.
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge, Gt
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftConfig, PeftModel, PrefixTuningConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -20,6 +22,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from tutelage.core.errors import Interrupted, UserError
+from tutelage.models.prefix import Prefix
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
@@ -28,22 +31,28 @@ WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 class Lora:
     """A low-rank adapter."""
 
+    kind: Literal["lora"] = "lora"
     rank: Annotated[int, Ge(1)] = 8
     """Rows of A; 4 to 64 are usual."""
     alpha: Annotated[float, Gt(0)] = 16.0
     """The product is scaled by alpha / rank."""
     targets: str | tuple[str, ...] = "all-linear"
     """Names of the linear layers to adapt (q_proj, ...), or all of them; never the words' output matrix."""
+    dora: bool = False
+    """Also learn the length of each output's weights apart from their direction (DoRA, arXiv 2402.09353): slower, often a little better."""
 
 
-def wrap(model: PreTrainedModel | PeftModel, lora: Lora, name: str, seed: int) -> PeftModel:
+Adapter = Lora | Prefix
+
+
+def wrap(model: PreTrainedModel | PeftModel, adapter: Adapter, name: str, seed: int) -> PeftModel:
     """`model` with a new adapter `name`, active and trainable, everything else frozen. The model's own layers are changed in place;
     an already adapted model gets one adapter more. Raises UserError for a target that isn't there, or a name that is taken."""
     if isinstance(model, PeftModel) and name in model.peft_config:
         raise UserError(f"adapter {name!r} is there already; there are {', '.join(model.peft_config)}")
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     assert isinstance(inner, PreTrainedModel)
-    config = _config(inner, lora)
+    config = _lora(inner, adapter) if isinstance(adapter, Lora) else _prefix(adapter)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(model, PeftModel):
@@ -65,7 +74,11 @@ def linear_layers(model: PreTrainedModel) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def _config(model: PreTrainedModel, lora: Lora) -> LoraConfig:
+def _prefix(prefix: Prefix) -> PrefixTuningConfig:
+    return PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=prefix.tokens)
+
+
+def _lora(model: PreTrainedModel, lora: Lora) -> LoraConfig:
     there = linear_layers(model)
     targets = there if lora.targets == "all-linear" else (lora.targets,) if isinstance(lora.targets, str) else lora.targets
     strange = [target for target in targets if target not in there]
@@ -77,6 +90,7 @@ def _config(model: PreTrainedModel, lora: Lora) -> LoraConfig:
         lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  (peft divides it; a fraction is fine)
         target_modules=sorted(targets),
         lora_dropout=0.0,
+        use_dora=lora.dora,
         fan_in_fan_out=transposed,
         task_type="CAUSAL_LM",
     )
@@ -139,7 +153,7 @@ def load(model: PreTrainedModel | PeftModel, directory: Path, name: str) -> Peft
     for file in (SETTINGS, WEIGHTS):
         if not (directory / file).is_file():
             raise UserError(f"{directory}: no {file} here; an adapter's folder holds {SETTINGS} and {WEIGHTS}")
-    config = LoraConfig.from_pretrained(str(directory))
+    config = PeftConfig.from_pretrained(str(directory))
     config.inference_mode = True
     try:
         state = load_file(directory / WEIGHTS)

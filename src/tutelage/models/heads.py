@@ -58,11 +58,16 @@ class Words(nn.Module):
     @property
     def matrix(self) -> Tensor | None:
         """[V, D] where the map is this matrix alone, or None."""
-        plain = type(self.output) is nn.Linear and self.output.bias is None and self.scale == 1 and self.cap is None
+        return self._linear if self.scale == 1 and self.cap is None else None
+
+    @property
+    def _linear(self) -> Tensor | None:
+        """[V, D] where the output is a matrix, whatever happens to its logits."""
+        plain = type(self.output) is nn.Linear and self.output.bias is None
         return self.output.weight if plain and isinstance(self.output, nn.Linear) else None
 
     def forward(self, hidden: Tensor) -> Tensor:
-        matrix = self.matrix
+        matrix = self._linear
         # A tied matrix is kept in float32 (models/precision.py), whatever the network computes in.
         logits = self.output(hidden) if matrix is None else linear(hidden, matrix.to(hidden.dtype))
         scaled = logits if self.scale == 1 else logits * self.scale

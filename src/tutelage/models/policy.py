@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedTokenizerFast
 
-from tutelage.core.errors import UserError
 from tutelage.data.batch import PackedBatch
-from tutelage.models.attention import TREE, padded, plan
+from tutelage.models.attention import SEPARATE, TREE, Plan, padded, plan, read_separately
 from tutelage.models.heads import read_words
 from tutelage.models.precision import Masters, Precision, narrow
+from tutelage.models.prefix import cached, has_prefix, learnt
+from tutelage.models.readable import use
 from tutelage.models.roles import Role, active, causal, words
 
 WORDS = ("nll", "logp", "entropy", "kl")
@@ -26,7 +27,8 @@ SCALARS = ("value", "score")
 
 
 class Policy:
-    """Roles by name; "policy" is the one that learns to speak (or, in reward modelling, to score)."""
+    """Roles by name; "policy" is the one that learns to speak (or, in reward modelling, to score). `attention` is TREE, SEPARATE for models
+    that can't read packed trees (`readable.attention_for` says which), or DENSE for tests."""
 
     def __init__(
         self,
@@ -40,7 +42,7 @@ class Policy:
         self.precision = precision
         self.attention = attention
         for role in self.roles.values():
-            _attend(role, attention)
+            use(causal(role.network), attention)
             role.network.eval()  # no dropout: two readings of a token must agree
         trained = {id(p) for role in self.roles.values() if role.trains for p in role.parameters()}
         for p in (p for role in self.roles.values() for p in _all_parameters(role)):
@@ -94,14 +96,21 @@ class Policy:
                 read.update(self._read_role(role, names, batch, hidden))
         return read
 
-    def _hidden(self, name: str, batch: PackedBatch, stream_plan: object) -> Tensor:
+    def _hidden(self, name: str, batch: PackedBatch, stream_plan: Plan) -> Tensor:
         """[T, D] the last hidden states of a role."""
         role = self.roles[name]
         gradient = torch.is_grad_enabled() and role.trains
         with torch.set_grad_enabled(gradient), active(role), self._autocast():
+            if self.attention == SEPARATE:
+                past = (lambda rows: cached(role, rows)) if has_prefix(role) else None
+                return read_separately(causal(role.network), batch, stream_plan, past)
+            prefix = learnt(role)
+            told = {} if prefix is None else {"prefix": prefix.layers}
+            shift = 0 if prefix is None else prefix.tokens
             missing = (0, padded(len(batch.tokens_T)) - len(batch.tokens_T))
             tokens_1T, position_1T = (pad(x_T, missing)[None] for x_T in (batch.tokens_T, batch.position_T))
-            out = causal(role.network).base_model(input_ids=tokens_1T, position_ids=position_1T, tree=stream_plan, use_cache=False)
+            places = {"input_ids": tokens_1T, "position_ids": position_1T + shift}
+            out = causal(role.network).base_model(**places, **told, tree=stream_plan, use_cache=False)
         return out.last_hidden_state[0, : len(batch.tokens_T)]
 
     def _read_role(self, name: str, names: Sequence[str], batch: PackedBatch, hidden: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,13 +135,6 @@ class Policy:
     def _autocast(self) -> torch.autocast:
         device = next(self.roles["policy"].network.parameters()).device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "autocast")
-
-
-def _attend(role: Role, attention: str) -> None:
-    inner = causal(role.network)
-    inner.set_attn_implementation(attention)
-    if inner.config._attn_implementation != attention:  # transformers warns and goes on where a family has its own attention
-        raise UserError(f"{type(inner).__name__} doesn't go through transformers' AttentionInterface, so it can't read prompt trees")
 
 
 def _named(want: str, role: str, against: str) -> str:

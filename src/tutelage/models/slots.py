@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from tutelage.data.batch import PackedBatch, pack
 from tutelage.data.tree import Tree
 from tutelage.models.attention import Plan, native, padded, plan
+from tutelage.models.attention.beside import Scoring
 from tutelage.models.decoding import PREFILL, Forward, Prompt
 from tutelage.models.kernels.build import address, library
 from tutelage.models.precision import computes
@@ -154,7 +155,7 @@ class _Reading:
     def attend(self, kept: Kept, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
         q_THd, k_THd, v_THd = (x[0].transpose(0, 1) for x in (q, k, v))
         kept.write(k_THd, v_THd, self.column_T)  # rows beyond the stream are padding
-        return native.attend(q_THd, k_THd, v_THd, self.plan, scale, window)[None]
+        return native.attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window))[None]
 
 
 def read(prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[SlotCache, Tensor]:

@@ -32,6 +32,8 @@ from tutelage.models.heads import ScalarHead
 transformers.logging.disable_progress_bar()  # ours is the one display: small models load in milliseconds
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 SHIFT, SCALE = "score_shift", "score_scale"
+PREFIX, PREFIX_TOKENS = "learnt_prefix", "learnt_prefix_tokens"
+"""In config.json: where the prefix lies that was learnt beside these weights, and how long it is."""
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, directory: Path, head: ScalarHead | None = None) -> None:

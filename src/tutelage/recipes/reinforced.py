@@ -33,7 +33,7 @@ from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, precision, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, policy_of, renderer
 from tutelage.recipes.work import Work
 from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.credit import Crediting
@@ -132,7 +132,7 @@ class Reinforced:
         """The stage itself."""
         model, words = begin(work)
         render = renderer(model, words)
-        policy = Policy(self._roles(learner(model, self.adapter, work.seed), how), words, precision(work))
+        policy = policy_of(work, self.machine, self._roles(learner(model, self.adapter, work.seed), how), words, self.adapter)
         speaker = RoleSpeaker(policy, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.max_tokens)

@@ -20,8 +20,10 @@ from tutelage.evals.subject import Artifact as Subject
 from tutelage.feedback import tasks
 from tutelage.feedback.signals import Preference
 from tutelage.models import weights
+from tutelage.models.attention import SEPARATE
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
+from tutelage.models.readable import attention_for
 from tutelage.models.roles import Role
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
@@ -155,7 +157,9 @@ def _loader(path: Path, how: Precision, threads: int) -> Callable[[], Policy]:
     def load() -> Policy:
         torch.set_num_threads(threads)
         model, words = weights.load(path, torch.float32)
-        return Policy({"policy": Role(model, None, weights.load_head(path))}, words, how)
+        attention, _ = attention_for([model], "auto")
+        role = Role(model, None, weights.load_head(path))
+        return Policy({"policy": role}, words, "float32" if attention == SEPARATE else how, attention)
 
     return load
 

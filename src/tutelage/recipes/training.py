@@ -1,7 +1,7 @@
 """What the training stages share: settings of learning, weights to begin with, roles, and what is left behind."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -17,9 +17,11 @@ from tutelage.data.render import Renderer
 from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
 from tutelage.models.adapters import Lora
+from tutelage.models.attention import SEPARATE
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
+from tutelage.models.readable import attention_for
 from tutelage.models.roles import Role, causal, width
 from tutelage.recipes.work import Work
 
@@ -36,6 +38,8 @@ class Machine:
     """Tokens per forward and backward pass: more need more memory."""
     checkpoint_every: Annotated[int, Ge(1)] = 50
     """Optimiser steps between checkpoints: what a kill may cost."""
+    attention: Literal["auto", "packed", "separate"] = "auto"
+    """packed: each prompt is read once; separate: once for each of its responses, slower; auto: packed where the model can."""
 
 
 def begin(work: Work, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -84,9 +88,23 @@ def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render
     return fits
 
 
-def precision(work: Work) -> Precision:
-    """What the run decided once."""
-    return "bf16" if work.decisions.dtype == "bfloat16" else "float32"
+def policy_of(
+    work: Work, machine: Machine, roles: Mapping[str, Role], words: PreTrainedTokenizerFast, adapter: Lora | None = None
+) -> Policy:
+    """The policy that a stage trains, reading trees as its networks can. Where they can't read them packed, that is said. Attention of a
+    family's own may hold tables in float32, so such a network computes in it."""
+    networks = {id(model): model for model in (causal(role.network) for role in roles.values())}
+    attention, why = attention_for(networks.values(), machine.attention)
+    if why:
+        work.progress.note(f"{work.name}: every response is read with its prompt, one by one ({why}): the same numbers, slower")
+    return Policy(roles, words, "float32" if attention == SEPARATE else precision(work, adapter), attention)
+
+
+def precision(work: Work, adapter: Lora | None = None) -> Precision:
+    """What the run decided once; float32 under DoRA, whose lengths, once rounded, are no longer those of the rounded weights: a policy
+    would not begin as its reference."""
+    exact = adapter is not None and adapter.dora
+    return "bf16" if work.decisions.dtype == "bfloat16" and not exact else "float32"
 
 
 def learner(model: PreTrainedModel, lora: Lora | None, seed: int, head: ScalarHead | None = None) -> Role:
@@ -130,4 +148,5 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     weights.save(model, policy.tokenizer, work.dir / "model", head)
     for kept in ("checkpoint.pt", "reference.npz"):
         (work.dir / kept).unlink(missing_ok=True)
-    return {"weights": weights.weights_hash(model), "parameters": sum(p.numel() for p in model.parameters())}
+    read = "separate" if policy.attention == SEPARATE else "packed"
+    return {"attention": read, "weights": weights.weights_hash(model), "parameters": sum(p.numel() for p in model.parameters())}

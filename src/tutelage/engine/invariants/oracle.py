@@ -28,15 +28,20 @@ def plain_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """One sequence, causal: [1, H, L, d] in, [1, L, H, d] out."""
+    """One sequence, causal: [1, H, L, d] in, [1, L, H, d] out. Keys may begin before the queries: those of a learnt prefix."""
     key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
     score = query @ key.transpose(2, 3) * (scaling if scaling is not None else query.shape[-1] ** -0.5)
-    place = torch.arange(query.shape[2])
-    gap = place[:, None] - place[None, :]
-    seen = (gap >= 0) & (gap < (sliding_window or query.shape[2]))
-    return (score.masked_fill(~seen, -torch.inf).softmax(-1) @ value).transpose(1, 2), None
+    if softcap is not None:
+        score = softcap * (score / softcap).tanh()
+    before = key.shape[2] - query.shape[2]
+    gap = (torch.arange(query.shape[2]) + before)[:, None] - torch.arange(key.shape[2])
+    weight = score.masked_fill(~((gap >= 0) & (gap < (sliding_window or key.shape[2]))), -torch.inf).exp()
+    total = weight.sum(-1, keepdim=True) + (0 if s_aux is None else s_aux.exp()[:, None, None])
+    return ((weight / total) @ value).transpose(1, 2), None
 
 
 PLAIN = "tutelage_plain"

@@ -5,10 +5,11 @@
 `plan` says once per stream who sees whom; the plan is a keyword of the model's `forward` (`tree=plan`), which transformers hands through
 to the attention function (`interface`). Three ways of computing the same: `native`, a kernel of ours for processors that multiply
 bfloat16 in tiles; `blocks`, batched products of torch, for everything else; `dense`, one masked product over the whole stream, the oracle
-of the tests.
+of the tests. `beside` is what some models' attention has in addition; `separate` reads every path alone, for models that can't read trees.
 """
 
 from tutelage.models.attention.interface import DENSE, TREE, no_mask, strange
 from tutelage.models.attention.plan import Plan, padded, plan
+from tutelage.models.attention.separate import SEPARATE, read_separately
 
-__all__ = ["DENSE", "TREE", "Plan", "no_mask", "padded", "plan", "strange"]
+__all__ = ["DENSE", "SEPARATE", "TREE", "Plan", "no_mask", "padded", "plan", "read_separately", "strange"]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from tutelage.models.attention.beside import Scoring, attended
 from tutelage.models.attention.plan import Plan
 
 KEYS = 64
@@ -98,8 +99,9 @@ def _bucket(members: Sequence[int], keys: Sequence[Sequence[int]], Q: int, plan:
     return Bucket(block_B, query_BQ, key_BK, may_BQK & (key_BK[:, None] <= query_BQ[..., None]) & filled_BK[:, None])
 
 
-def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, plan: Plan, scale: float, window: int | None) -> Tensor:
+def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
     """[T, H, d]"""
+    plan = how.plan
     made: Buckets = plan.kept("buckets", lambda: buckets(plan))
     group = q_THd.shape[1] // k_THd.shape[1]
     q_NQHd = q_THd.unflatten(0, (len(made.place_N), -1))
@@ -109,9 +111,8 @@ def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, plan: Plan, scale: float
     for bucket, k_YHd, v_YHd in zip(made.buckets, keys, values, strict=True):
         q_BHQd = (q_NQHd if len(made.buckets) == 1 else q_NQHd[bucket.block_B]).transpose(1, 2)
         k_BHKd, v_BHKd = (x.unflatten(0, bucket.key_BK.shape).transpose(1, 2).repeat_interleave(group, 1) for x in (k_YHd, v_YHd))
-        score = torch.matmul(q_BHQd, k_BHKd.transpose(2, 3)) * scale
-        weight = softmax(score, bucket.within(window, plan.position_T)[:, None])
-        out.append(torch.matmul(weight.to(v_BHKd.dtype), v_BHKd).transpose(1, 2))
+        seen, position_B1Q = bucket.within(how.window, plan.position_T)[:, None], plan.position_T[bucket.query_BQ][:, None]
+        out.append(attended(q_BHQd, k_BHKd, v_BHKd, seen, position_B1Q, how).transpose(1, 2))
     o_NQHd = out[0] if len(out) == 1 else torch.cat(out)[made.place_N]
     return o_NQHd.flatten(0, 1)
 
@@ -119,9 +120,3 @@ def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, plan: Plan, scale: float
 def _gathered(x_THd: Tensor, places: Tensor) -> Tensor:
     """x_THd[places]. As an embedding, because its gradient is one parallel scatter."""
     return embedding(places, x_THd.flatten(1)).unflatten(1, x_THd.shape[1:])
-
-
-def softmax(score: Tensor, seen: Tensor) -> Tensor:
-    wide = score if score.dtype == torch.float64 else score.float()
-    # A padded query of a windowed layer may see no key at all; its row is never read, and -1e30 keeps it finite.
-    return wide.masked_fill(~seen, -1e30).softmax(-1)

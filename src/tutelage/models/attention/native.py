@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tutelage.models.attention.beside import NOTHING, Beside, Scoring
 from tutelage.models.attention.plan import Plan
 from tutelage.models.kernels.build import address, library
 
@@ -53,16 +54,17 @@ def _key_blocks(block: range, plan: Plan) -> list[int]:
     return sorted({at for start, stop in spans for at in range(start // BLOCK, -(-stop // BLOCK))})
 
 
-def takes(q_THd: Tensor) -> bool:
+def takes(q_THd: Tensor, beside: Beside = NOTHING) -> bool:
     """Can the kernel compute this?"""
     width = q_THd.shape[-1]
     fits = q_THd.dtype == torch.bfloat16 and q_THd.device.type == "cpu" and width % STEP == 0 and width <= WIDEST
-    return fits and library() is not None
+    return fits and beside.nothing and library() is not None
 
 
-def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, plan: Plan, scale: float, window: int | None) -> Tensor:
+def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
     """[T, H, d]"""
-    return _Attend.apply(q_THd, k_THd, v_THd, plan.kept(("pairs", window), lambda: pairs(plan, window)), scale)
+    plan, window = how.plan, how.window
+    return _Attend.apply(q_THd, k_THd, v_THd, plan.kept(("pairs", window), lambda: pairs(plan, window)), how.scale)
 
 
 class _Strides(ctypes.Structure):

@@ -13,11 +13,11 @@ from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.models.adapters import Lora
-from tutelage.models.policy import SCALARS, Policy
+from tutelage.models.policy import SCALARS
 from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
 from tutelage.recipes.reference import beginning
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, precision, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, policy_of, renderer
 from tutelage.recipes.work import Work
 
 
@@ -42,7 +42,7 @@ class Preference:
     """What to do with an annotation whose prompt fills the context."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=1e-4))
     adapter: Lora | None = None
-    """Train a LoRA adapter instead of all weights; the reference is then the model without it."""
+    """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Preference:
         needs = (*objective.needs, *objective.prepare_needs)
         scalar = any(need.partition("@")[0] in SCALARS for need in needs)
         role = learner(model, self.adapter, work.seed, new_head(model, work.seed) if scalar else None)
-        policy = Policy({"policy": role, **beginning(role, objective)}, words, precision(work))
+        policy = policy_of(work, self.machine, {"policy": role, **beginning(role, objective)}, words, self.adapter)
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
         steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)

@@ -14,13 +14,12 @@ from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Fixed, train
 from tutelage.models import create, tokenizer
-from tutelage.models.policy import Policy
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
 from tutelage.recipes.budget import budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, begin, context, learner, leave, precision, renderer
+from tutelage.recipes.training import Machine, begin, context, learner, leave, policy_of, renderer
 from tutelage.recipes.work import Work
 from tutelage.synthetic.lexicon import vocabulary
 
@@ -62,7 +61,7 @@ class Pretrain:
         render = renderer(model, words)
         trees = tuple(piece for text in texts for piece in cut(render.document(text), context(model)))
         packing = Packing(trees, self.step_tokens, seed=work.seed)
-        policy = Policy({"policy": learner(model, None, work.seed)}, words, precision(work))
+        policy = policy_of(work, self.machine, {"policy": learner(model, None, work.seed)}, words)
         engine = Engine(policy, SFT(), {"policy": self.rates}, self.machine.micro_tokens, ranks())
         steps = max(1, tokens // self.step_tokens)
         train(engine, Fixed(packing.at), steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=("nll",))

@@ -22,7 +22,7 @@ from tutelage.objectives.reward import Reward as Objective
 from tutelage.recipes import material
 from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, precision, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, policy_of, renderer
 from tutelage.recipes.work import Work
 from tutelage.rollouts.reading import read_responses
 
@@ -52,7 +52,7 @@ class Reward:
     """What to do with an annotation whose prompt fills the context."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, final=0.0))
     adapter: Lora | None = None
-    """Train a LoRA adapter and the head instead of all weights."""
+    """Train a LoRA (or DoRA) adapter and the head instead of all weights."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Reward:
         annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
         trees = preference_trees(annotations, render, "reward")
         head = new_head(model, work.seed)
-        policy = Policy({"policy": learner(model, self.adapter, work.seed, head)}, words, precision(work))
+        policy = policy_of(work, self.machine, {"policy": learner(model, self.adapter, work.seed, head)}, words, self.adapter)
         engine = Engine(policy, Objective(self.center), {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, ("preference", "agree")
         steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)

@@ -11,14 +11,13 @@ from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Fixed, train
 from tutelage.models.adapters import Lora
-from tutelage.models.policy import Policy
 from tutelage.objectives.mixture import with_text
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
 from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import budget, file_tokens
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, precision, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, policy_of, renderer
 from tutelage.recipes.work import Work
 
 
@@ -48,7 +47,7 @@ class Sft:
     ptx: Ptx | None = None
     """Pre-training text beside the demonstrations, against forgetting; InstructGPT takes a tenth of it."""
     adapter: Lora | None = None
-    """Train a LoRA adapter instead of all weights."""
+    """Train a LoRA (or DoRA) adapter instead of all weights."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -72,7 +71,7 @@ class Sft:
         part = "sft" if self.ptx else ""
         trees = [replace(tree, part=part) for row in rows for tree in render.demonstration(row, self.train_history, data.given)]
         packing = Packing(tuple(trees), max(self.step_tokens, max(tree.length for tree in trees)), seed=work.seed)
-        policy = Policy({"policy": learner(model, self.adapter, work.seed)}, words, precision(work))
+        policy = policy_of(work, self.machine, {"policy": learner(model, self.adapter, work.seed)}, words, self.adapter)
         objective = with_text(part, SFT(), SFT(), self.ptx.coef) if self.ptx else SFT()
         text = text_beside(work, self.ptx, render) if self.ptx else None
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())

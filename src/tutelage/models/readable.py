@@ -1,0 +1,107 @@
+"""Can a model read packed trees? It is tried, and compared with separate passes: a model may refuse (attention of its own), or take the
+tree and yet mix tokens that must not meet (a convolution or a recurrence along the stream), without a word.
+
+What is refused whichever way a model is read: mixtures of experts whose objective has a part that only they can compute.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tutelage.core.errors import UserError
+from tutelage.data.batch import PackedBatch, pack
+from tutelage.data.tree import Tree
+from tutelage.models.attention import TREE
+from tutelage.models.attention.plan import plan
+from tutelage.models.attention.separate import SEPARATE, read_separately
+
+NEAR = 1e-3
+"""Relative difference of hidden states: rounding to float32 is a thousandth of it, a token that met another's a hundred times as much."""
+
+
+def attention_for(models: Iterable[PreTrainedModel], wanted: str) -> tuple[str, str]:
+    """(TREE or SEPARATE, why separate) for models that are read together, of which `wanted` is "auto", "packed" or "separate". Raises
+    UserError for a model that can't be read as wanted, or not at all."""
+    several = list(models)
+    for model in several:
+        check_experts(model)
+    if wanted == "separate":
+        return SEPARATE, "as asked for"
+    faults = [fault for model in several if (fault := unreadable(model))]
+    if faults and wanted == "packed":
+        raise UserError(f"machine.attention: packed can't be: {faults[0]}; set it to auto or separate")
+    return (SEPARATE, faults[0]) if faults else (TREE, "")
+
+
+def unreadable(model: PreTrainedModel) -> str:
+    """Why this model can't read packed trees; empty when it can. The model is left as it was."""
+    name, before, training = type(model).__name__, model.config._attn_implementation, model.training
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # the sample's ids are arbitrary: a pad among them is no fault
+    batch = _sample(model.config.get_text_config().vocab_size)
+    try:
+        model.eval()
+        apart = _separate(model, batch)
+        use(model, TREE)
+        together = read_packed(model, batch)
+    except UserError as refused:
+        return str(refused)
+    except (NotImplementedError, ValueError, TypeError) as refused:
+        return f"{name}: {str(refused).splitlines()[0]}"
+    finally:
+        transformers.logging.set_verbosity(level)
+        model.train(training)
+        if model.config._attn_implementation != before:
+            model.set_attn_implementation(before or "eager")
+    off = float((together - apart).norm() / apart.norm())
+    return "" if off < NEAR else f"{name} mixes tokens of different branches (hidden states differ by {off:.1e})"
+
+
+def use(model: PreTrainedModel, attention: str) -> None:
+    """Compute attention by the function registered as `attention`; SEPARATE: by the model's own. Raises UserError where a family doesn't
+    go through the interface."""
+    if attention == SEPARATE:
+        if str(model.config._attn_implementation).startswith("tutelage"):
+            model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
+        return
+    # transformers would warn and go on where a family has its own attention
+    if not model._can_set_attn_implementation():
+        raise UserError(f"{type(model).__name__} has an attention of its own and can't read packed trees")
+    model.set_attn_implementation(attention)
+
+
+@torch.no_grad()
+def _separate(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    use(model, SEPARATE)
+    return read_separately(model, batch, plan(batch))
+
+
+@torch.no_grad()
+def read_packed(model: PreTrainedModel, batch: PackedBatch) -> Tensor:
+    """[T, D] the last hidden states, without a prefix and without padding."""
+    ids_1T, position_1T = batch.tokens_T[None], batch.position_T[None]
+    return model.base_model(input_ids=ids_1T, position_ids=position_1T, tree=plan(batch), use_cache=False).last_hidden_state[0]
+
+
+def _sample(words: int) -> PackedBatch:
+    """Two trees whose tokens fill blocks of attention evenly: prompts and answers of several lengths."""
+
+    def ids(first: int, count: int) -> tuple[int, ...]:
+        return tuple((first + 7 * n) % words for n in range(count))
+
+    return pack([Tree(ids(1, 20), (ids(2, 11), ids(3, 30), ids(4, 1))), Tree(ids(5, 16), (ids(6, 42), ids(8, 8)))])
+
+
+def check_experts(model: PreTrainedModel) -> None:
+    """Refuse a loss that balances experts, and experts that drop tokens."""
+    name, config = type(model).__name__, model.config
+    if getattr(config, "output_router_logits", False):
+        raise UserError(
+            f"{name} asks for a loss that balances its experts (output_router_logits: true), which can't be computed here; "
+            "set it to false in the model's config.json to train without that loss"
+        )
+    if getattr(config, "expert_capacity", None):
+        raise UserError(f"{name} drops tokens where an expert has too many (expert_capacity), so a token's numbers hang on its neighbors")

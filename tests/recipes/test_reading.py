@@ -1,0 +1,83 @@
+"""Stages on models and adapters out of the ordinary, through recipes: what they leave, and what they say."""
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import OpenAIGPTConfig, OpenAIGPTLMHeadModel
+
+import tutelage
+from tests.cli.batch import command
+from tutelage.core.errors import UserError
+from tutelage.core.run import Run
+from tutelage.models import weights
+from tutelage.models.create import Dimensions, new
+from tutelage.models.tokenizer import words
+
+SAID = ["ada", "is", "home", "bo", "sees", "her", "now", "then"]
+TOKENIZER = words(SAID, 128)
+
+
+def folder(at: Path, family: str = "llama") -> Path:
+    """A small model."""
+    if family == "openai-gpt":
+        size = {"n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        model = OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=len(TOKENIZER), **size)).eval()
+    else:
+        model = new(Dimensions(width=32, layers=2, heads=2, context=128), TOKENIZER, seed=0)
+    weights.save(model, TOKENIZER, at)
+    return at
+
+
+def inputs(at: Path) -> str:
+    rows = [(f"{a} {b}", f"{b} home", f"{a} now") for a in SAID for b in SAID]
+    demos, prefs = at / "demos.jsonl", at / "prefs.jsonl"
+    demos.write_text("".join(json.dumps({"prompt": p, "completion": good}) + "\n" for p, good, _ in rows))
+    prefs.write_text("".join(json.dumps({"prompt": p, "chosen": good, "rejected": bad}) + "\n" for p, good, bad in rows))
+    return f"{{demos: {demos}, prefs: {prefs}}}"
+
+
+def recipe(at: Path, family: str, stages: str, more: str) -> Path:
+    """A page with those of sft, reward, dpo and evaluate that are named; `more` goes into each stage that trains."""
+    lines = {
+        "sft": f"{{method: sft, data: demos, epochs: 1, {more}}}",
+        "reward": f"{{method: reward, preferences: prefs, demonstrations: demos, {more}}}",
+        "dpo": f"{{method: dpo, preferences: prefs, {more}}}",
+        "evaluate": "{method: evaluate, models: [sft, reward, dpo], demonstrations: demos, preferences: prefs, evals: [heldout, honest]}",
+    }
+    page = at / "page.yaml"
+    wanted = "".join(f"  {name}: {lines[name]}\n" for name in stages.split())
+    page.write_text(f"schema: 1\nmodel: {folder(at / 'model', family)}\ninputs: {inputs(at)}\nstages:\n{wanted}")
+    return page
+
+
+def results(run: Path, stage: str) -> dict:
+    return {a.stage: a for a in Run.view(run).artifacts()}[stage].results
+
+
+def test_a_model_that_reads_no_trees_is_read_separately_and_that_is_said(tmp_path: Path) -> None:
+    page = recipe(tmp_path, "openai-gpt", "sft reward dpo", "too_long: refuse")
+    told = command("run", page, "--out", tmp_path / "run", folder=tmp_path)
+    assert told.code == 0, told.out + told.err
+    assert {results(tmp_path / "run", stage)["attention"] for stage in ("sft", "reward", "dpo")} == {"separate"}
+    assert " ".join((told.out + told.err).split()).count("OpenAIGPTLMHeadModel has an attention of its own") == 3
+
+
+@pytest.mark.parametrize("attention", ["auto", "separate"])
+def test_a_model_that_reads_trees_may_be_read_either_way(attention: str, tmp_path: Path) -> None:
+    page = recipe(tmp_path, "llama", "sft", f"machine: {{attention: {attention}}}")
+    tutelage.run(str(page), tmp_path / "run")
+    assert results(tmp_path / "run", "sft")["attention"] == {"auto": "packed", "separate": "separate"}[attention]
+
+
+def test_packed_is_refused_where_it_can_not_be(tmp_path: Path) -> None:
+    page = recipe(tmp_path, "openai-gpt", "sft", "machine: {attention: packed}")
+    with pytest.raises(UserError, match=r"machine\.attention: packed can't be: OpenAIGPT"):
+        tutelage.run(str(page), tmp_path / "run")
+
+
+def test_dora_through_a_recipe(tmp_path: Path) -> None:
+    page = recipe(tmp_path, "llama", "sft reward dpo", "adapter: {dora: true}")
+    tutelage.run(str(page), tmp_path / "run")
+    for found in (tmp_path / "run" / "artifacts").iterdir():
+        assert json.loads((found / "adapter" / "adapter_config.json").read_text())["use_dora"] is True
