@@ -22,10 +22,11 @@ from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Probe, train
-from tutelage.models import weights
-from tutelage.models.adapters import Lora
+from tutelage.models.adapters import Adapter
 from tutelage.models.heads import ScalarHead
+from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
+from tutelage.models.prefix import Prefix
 from tutelage.models.roles import Role, width
 from tutelage.models.sampling import Sampling
 from tutelage.objectives.mixture import with_text
@@ -76,7 +77,7 @@ class Ppo:
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.15, final=0.0))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
     ptx: Ptx | None = None
-    adapter: Lora | None = None
+    adapter: Adapter | None = None
     """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
     too_long: TooLong = "refuse"
     """What to do with a prompt that leaves no room for a response."""
@@ -100,6 +101,8 @@ class Ppo:
     def check(self, context: Context) -> None:
         if self.split == "all" and self.probe_every:
             raise context.fault("split", "with split: all no prompts are left to look at; set probe_every: 0")
+        if isinstance(self.adapter, Prefix):
+            raise context.fault("adapter.kind", "ppo has to sample, and the sampler can't speak with a learnt prefix yet; take kind: lora")
         if self.rule and self.rule != GOLD:
             load_rule(self.rule)
         if self.rule == GOLD and context.inputs[self.prompts].synthetic is None:
@@ -116,7 +119,7 @@ class Ppo:
 
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)
-        render = renderer(model, words)
+        render = renderer(model, words, self.adapter)
         policy = policy_of(work, self.machine, self._roles(work, learner(model, self.adapter, work.seed)), words, self.adapter)
         speaker = RoleSpeaker(policy, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)
@@ -153,11 +156,9 @@ class Ppo:
             value = Role(base, None, ScalarHead(width(base)), trains=True)
             return {"policy": policy, "reference": reference, "value": value}
         folder = work.parent("reward_model").path / "model"
-        network, _ = weights.load(folder, torch.float32)
-        head = weights.load_head(folder)
-        assert head is not None
-        value = Role(copy.deepcopy(network), None, ScalarHead(width(network)), trains=True)
-        return {"policy": policy, "reference": reference, "reward": Role(network, None, head), "value": value}
+        reward, _ = load_role(folder, torch.float32)
+        value = Role(copy.deepcopy(reward.network), reward.adapter, ScalarHead(width(reward.network)), trains=True)
+        return {"policy": policy, "reference": reference, "reward": reward, "value": value}
 
     def _scorer(self, work: Work, render: Renderer) -> Scorer:
         if not self.rule:
