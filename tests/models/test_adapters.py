@@ -9,6 +9,7 @@ from tutelage.core.errors import UserError
 from tutelage.models import adapters, weights
 from tutelage.models.adapters import Lora, duplicate, freeze, linear_layers, merged, parameters, wrap
 from tutelage.models.create import Dimensions, new
+from tutelage.models.prefix import Prefix
 from tutelage.models.sampler import Sampler, Sampling
 from tutelage.models.tokenizer import words
 
@@ -151,11 +152,12 @@ print(json.dumps(model(torch.tensor([[3, 6, 7, 4, 8, 0]])).logits.log_softmax(-1
     assert torch.equal(logp(again), logp(adapted)) and again.active_adapters == ["value"]
 
 
-def test_an_adapter_of_another_model_is_refused(tmp_path):
-    adapters.save(wrap(base(), Lora(), "policy", seed=0), "policy", tmp_path)
+@pytest.mark.parametrize("adapter", [Lora(), Prefix(tokens=3)])
+def test_an_adapter_of_another_model_is_refused(adapter, tmp_path):
+    adapters.save(wrap(base(), adapter, "policy", seed=0), "policy", tmp_path)
     wide = new(Dimensions(width=64, layers=2, heads=2), TOKENIZER, seed=0)
     deep = new(Dimensions(width=32, layers=3, heads=2), TOKENIZER, seed=0)
-    for other in (wide, deep, base("gpt2")):
+    for other in (wide, deep) if isinstance(adapter, Prefix) else (wide, deep, base("gpt2")):
         with pytest.raises(UserError, match="doesn't fit"):
             adapters.load(other, tmp_path, "policy")
     with pytest.raises(UserError, match="adapter_config"):

@@ -12,6 +12,8 @@ from tutelage.core.errors import UserError
 from tutelage.core.run import Run
 from tutelage.models import weights
 from tutelage.models.create import Dimensions, new
+from tutelage.models.loading import load_role
+from tutelage.models.prefix import has_prefix
 from tutelage.models.tokenizer import words
 
 SAID = ["ada", "is", "home", "bo", "sees", "her", "now", "then"]
@@ -43,7 +45,8 @@ def recipe(at: Path, family: str, stages: str, more: str) -> Path:
         "sft": f"{{method: sft, data: demos, epochs: 1, {more}}}",
         "reward": f"{{method: reward, preferences: prefs, demonstrations: demos, {more}}}",
         "dpo": f"{{method: dpo, preferences: prefs, {more}}}",
-        "evaluate": "{method: evaluate, models: [sft, reward, dpo], demonstrations: demos, preferences: prefs, evals: [heldout, honest]}",
+        "evaluate": "{method: evaluate, models: [sft, reward, dpo], evals: [perplexity, reward_accuracy], "
+        "prompts: null, text: null, demonstrations: demos, preferences: prefs}",
     }
     page = at / "page.yaml"
     wanted = "".join(f"  {name}: {lines[name]}\n" for name in stages.split())
@@ -81,3 +84,46 @@ def test_dora_through_a_recipe(tmp_path: Path) -> None:
     tutelage.run(str(page), tmp_path / "run")
     for found in (tmp_path / "run" / "artifacts").iterdir():
         assert json.loads((found / "adapter" / "adapter_config.json").read_text())["use_dora"] is True
+
+
+def test_a_learnt_prefix_through_a_recipe(tmp_path: Path) -> None:
+    """Trained, saved, and measured: sft, reward and dpo, and the evals that read."""
+    page = recipe(tmp_path, "llama", "sft reward dpo evaluate", "adapter: {kind: prefix, tokens: 4}")
+    tutelage.run(str(page), tmp_path / "run")
+    base = weights.weights_hash(weights.load(tmp_path / "model")[0])
+    for artifact in Run.view(tmp_path / "run").artifacts():
+        if artifact.stage == "evaluate":
+            continue
+        assert json.loads((artifact.path / "adapter" / "adapter_config.json").read_text())["num_virtual_tokens"] == 4
+        with pytest.raises(UserError, match="nothing can begin with it"):
+            weights.load(artifact.path / "model")
+        role, _ = load_role(artifact.path / "model")
+        assert has_prefix(role) and (role.head is not None) == (artifact.stage == "reward")
+        assert artifact.results["weights"] != base
+    assert (next((tmp_path / "run" / "artifacts").glob("evaluate-*")) / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("adapter: {kind: prefx}", "'prefx' is not one of lora, prefix; did you mean 'prefix'?"),
+        ("adapter: {kind: prefix, rank: 8}", "adapter.rank: unknown setting; known are kind, tokens"),
+        ("adapter: {rnk: 8}", "adapter.rnk: unknown setting; did you mean 'rank'?"),
+        ("adapter: {kind: prefix, tokens: 0}", "adapter.tokens: "),
+    ],
+)
+def test_wrong_adapters_are_refused_by_their_place(more: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as refused:
+        tutelage.run(str(recipe(tmp_path, "llama", "sft", more)), tmp_path / "run")
+    assert said in str(refused.value)
+
+
+def test_what_would_sample_with_a_prefix_says_so(tmp_path: Path) -> None:
+    page = recipe(tmp_path, "llama", "sft", "adapter: {kind: prefix, tokens: 4}")
+    tutelage.run(str(page), tmp_path / "run")
+    told = command("chat", tmp_path / "run", "sft", "--say", "ada", folder=tmp_path)
+    assert told.code == 2 and "the sampler can't speak with one yet" in told.err
+    text = page.read_text().replace("inputs: {", f"inputs: {{asked: {tmp_path / 'demos.jsonl'}, ")
+    page.write_text(text + "  ppo: {method: ppo, prompts: asked, reward_model: 'math:cos', adapter: {kind: prefix}}\n")
+    told = command("run", page, "--out", tmp_path / "run", folder=tmp_path)
+    assert told.code == 2 and "stages.ppo.adapter.kind" in told.err and "take kind: lora" in " ".join(told.err.split())

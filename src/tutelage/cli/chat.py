@@ -53,8 +53,11 @@ class Talk:
 
         from tutelage.data.render import Renderer
         from tutelage.models.sampler import Sampler, Sampling
+        from tutelage.models.weights import PREFIX
 
         model = AutoModelForCausalLM.from_pretrained(str(folder)).eval()
+        if getattr(model.config, PREFIX, None):
+            raise UserError(f"{folder}: a learnt prefix belongs to this model, and the sampler can't speak with one yet")
         self.renderer = Renderer(AutoTokenizer.from_pretrained(str(folder)), getattr(model.config, "max_position_embeddings", None))
         self.sampler = Sampler(model, self.renderer.end)
         self.sampling = Sampling(temperature=temperature, max_tokens=max_tokens)

@@ -10,7 +10,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
@@ -184,7 +184,10 @@ def _union(members: tuple[Any, ...], value: Any, at: Place) -> Any:
     if value is None and type(None) in members:
         return None
     wrongs: list[_Wrong] = []
-    for member in sorted((m for m in members if m is not type(None)), key=lambda m: not _exact(m, value)):
+    meant = [m for m in members if m is not type(None)]
+    if all(dataclasses.is_dataclass(m) and "kind" in hints(cast(type, m)) for m in meant):
+        meant = [_of_kind(meant, value, at)]
+    for member in sorted(meant, key=lambda m: not _exact(m, value)):
         try:
             return convert(member, value, at)
         except _Wrong as wrong:
@@ -194,6 +197,13 @@ def _union(members: tuple[Any, ...], value: Any, at: Place) -> Any:
         raise max(inside or wrongs, key=lambda wrong: len(wrong.place))
     ranged = [wrong for wrong in wrongs if not wrong.what.startswith("expected")]
     raise ranged[0] if ranged else _Wrong(at, f"expected {' or '.join(named(m) for m in members)}, got {said(value)}")
+
+
+def _of_kind(members: Sequence[Any], value: Any, at: Place) -> Any:
+    """Settings of several kinds: the one whose `kind` is given, or the first where none is."""
+    given = cast(dict[str, Any], value).get("kind") if isinstance(value, dict) else None
+    kinds = {get_args(hints(member)["kind"])[0]: member for member in members}
+    return members[0] if given is None else kinds[_literal(tuple(kinds), given, (*at, "kind"))]
 
 
 def _exact(member: Any, value: Any) -> bool:

@@ -147,6 +147,18 @@ def save(model: PeftModel, name: str, directory: Path, base: str = "") -> None:
         raise Interrupted(f"{directory}: the adapter could not be written ({problem}); free the disk and run again") from problem
 
 
+def _unlike(model: PeftModel, config: PrefixTuningConfig) -> list[str]:
+    """In what the model's keys and values differ from those that a prefix was learnt for: peft loads it into any model."""
+    inner = model.get_base_model()
+    assert isinstance(inner, PreTrainedModel)
+    own = inner.config.get_text_config()
+    heads = getattr(own, "num_key_value_heads", None) or own.num_attention_heads
+    width = heads * (getattr(own, "head_dim", None) or own.hidden_size // own.num_attention_heads)
+    wanted = {"num_layers": own.num_hidden_layers, "num_attention_heads": heads, "token_dim": width}
+    found = {key: getattr(config, key) for key in wanted}
+    return [f"{key}: {found[key]}, the model has {wanted[key]}" for key in wanted if found[key] != wanted[key]]
+
+
 def load(model: PreTrainedModel | PeftModel, directory: Path, name: str) -> PeftModel:
     """`model` with the adapter in `directory` as `name`, active and frozen. Raises UserError for a folder that holds none, or one
     made for another shape of model."""
@@ -165,9 +177,10 @@ def load(model: PreTrainedModel | PeftModel, directory: Path, name: str) -> Peft
         told = set_peft_model_state_dict(model, state, adapter_name=name)
     except (ValueError, RuntimeError, SafetensorError) as problem:
         raise UserError(f"{directory}: this adapter doesn't fit the model ({str(problem).splitlines()[0]})") from problem
-    missing = [key for key in told.missing_keys if f".{name}." in key]
-    if missing or told.unexpected_keys:
-        raise UserError(f"{directory}: this adapter doesn't fit the model (at {(missing or told.unexpected_keys)[0]})")
+    lost = [key for key in told.missing_keys if f".{name}." in key] + told.unexpected_keys
+    faults = _unlike(model, config) if isinstance(config, PrefixTuningConfig) else lost
+    if faults:
+        raise UserError(f"{directory}: this adapter doesn't fit the model (at {faults[0]})")
     model.set_adapter(name)
     freeze(model, name)
     return model.eval()

@@ -4,13 +4,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from peft import PeftModel, PrefixTuningConfig
 from torch import Tensor
 from transformers import Cache
 
+from tutelage.core.errors import UserError
 from tutelage.models.roles import Role
 
 
@@ -33,16 +34,28 @@ class Learnt:
 
 def has_prefix(role: Role) -> bool:
     """Whether the role speaks, or scores, with a learnt prefix."""
-    return isinstance(role.network, PeftModel) and role.adapter is not None and _config(role.network, role.adapter) is not None
+    return length(role) > 0
+
+
+def check_speaks(role: Role) -> None:
+    """Raise UserError for a role that the sampler can't speak with."""
+    if has_prefix(role):
+        raise UserError("the sampler can't speak with a learnt prefix yet: what it learnt can be read and measured, but not sampled")
 
 
 def learnt(role: Role) -> Learnt | None:
     """The prefix of an active role; None where it has none."""
     if not has_prefix(role):
         return None
-    layers = {n: (layer.keys[0].transpose(0, 1), layer.values[0].transpose(0, 1)) for n, layer in enumerate(cached(role, 1).layers)}
-    assert isinstance(role.network, PeftModel)
-    return Learnt(role.network.active_peft_config.num_virtual_tokens, layers)
+    kept: list[Any] = list(cached(role, 1).layers)
+    layers = {n: (layer.keys[0].transpose(0, 1), layer.values[0].transpose(0, 1)) for n, layer in enumerate(kept)}
+    return Learnt(length(role), layers)
+
+
+def length(role: Role) -> int:
+    """Tokens of the role's prefix; 0 where it has none."""
+    config = _config(role.network, role.adapter) if isinstance(role.network, PeftModel) and role.adapter is not None else None
+    return 0 if config is None else config.num_virtual_tokens
 
 
 def cached(role: Role, rows: int) -> Cache:

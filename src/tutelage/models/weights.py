@@ -84,11 +84,12 @@ def _saved_form(model: PreTrainedModel, head: ScalarHead | None) -> PreTrainedMo
     return scored
 
 
-def load(directory: Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def load(directory: Path, dtype: torch.dtype | None = None, bare: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The causal model and tokenizer in `directory`; `dtype` None: as saved. Never looks beyond the folder.
 
     A reward or value model comes back as its causal model (and `load_head` gives its head); where its words had an output matrix
-    of their own, that was not saved, and asking for words raises. Raises UserError for a folder that isn't a whole model.
+    of their own, that was not saved, and asking for words raises. `bare` also gives weights beside which a prefix was
+    learnt, without it. Raises UserError for a folder that isn't a whole model.
     """
     _check_folder(directory)
     tokenizer = _tokenizer(directory)
@@ -104,6 +105,12 @@ def load(directory: Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedM
         transformers.logging.set_verbosity(level)
     _check_whole(model, sorted(told["missing_keys"]), directory)
     _check_match(model, tokenizer, str(directory))
+    prefix = getattr(model.config, PREFIX, None)
+    if prefix is not None and not bare:
+        raise UserError(
+            f"{directory}: what was learnt here is a prefix beside the weights ({prefix}), which can't be merged into them; "
+            "it can be read and measured, but nothing can begin with it: name a stage without `adapter: {kind: prefix}`"
+        )
     return model.eval(), tokenizer
 
 

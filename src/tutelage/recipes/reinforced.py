@@ -20,9 +20,10 @@ from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Probe, train
-from tutelage.models import weights
-from tutelage.models.adapters import Lora
+from tutelage.models.adapters import Adapter
+from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
+from tutelage.models.prefix import Prefix
 from tutelage.models.roles import Role
 from tutelage.models.sampling import Sampling
 from tutelage.objectives.mixture import with_text
@@ -82,8 +83,8 @@ class Reinforced:
     """Length at which a response is cut."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.15, final=0.0))
     ptx: Ptx | None = None
-    adapter: Lora | None = None
-    """Train a LoRA adapter instead of all weights; the reference is then the model without it."""
+    adapter: Adapter | None = None
+    """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
     too_long: TooLong = "refuse"
     """What to do with a prompt that leaves no room for a response."""
     probe_every: Annotated[int, Ge(0)] = 8
@@ -106,6 +107,8 @@ class Reinforced:
     def check(self, context: Context) -> None:
         if self.split == "all" and self.probe_every:
             raise context.fault("split", "with split: all no prompts are left to look at; set probe_every: 0")
+        if isinstance(self.adapter, Prefix):
+            raise context.fault("adapter.kind", "a stage that samples can't train a learnt prefix yet; take kind: lora")
         if self.rule and self.rule != GOLD:
             load_rule(self.rule)
         if self.rule == GOLD and context.inputs[self.prompts].synthetic is None:
@@ -125,13 +128,12 @@ class Reinforced:
         if self.rule:
             return {}
         folder = work.parent("reward_model").path / "model"
-        network, _ = weights.load(folder, torch.float32)
-        return {"reward": Role(network, None, weights.load_head(folder))}
+        return {"reward": load_role(folder, torch.float32)[0]}
 
     def reinforce(self, work: Work, how: Learning) -> dict[str, Any]:
         """The stage itself."""
         model, words = begin(work)
-        render = renderer(model, words)
+        render = renderer(model, words, self.adapter)
         policy = policy_of(work, self.machine, self._roles(learner(model, self.adapter, work.seed), how), words, self.adapter)
         speaker = RoleSpeaker(policy, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)

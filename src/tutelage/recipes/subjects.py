@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from transformers import AutoConfig
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.files import JsonLines
@@ -21,10 +20,11 @@ from tutelage.feedback import tasks
 from tutelage.feedback.signals import Preference
 from tutelage.models import weights
 from tutelage.models.attention import SEPARATE
+from tutelage.models.loading import context, load_role
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
 from tutelage.models.readable import attention_for
-from tutelage.models.roles import Role
+from tutelage.models.roles import causal
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
 from tutelage.recipes.sources import Input
@@ -138,7 +138,7 @@ class Subjects:
 
     def _subject(self, stage: str, path: Path, hash_: str, kind: str) -> Subject:
         from_disk = _loader(path, precision(self.work), self.work.decisions.threads)
-        size = _context(path)
+        size = context(path)
         return Subject(
             stage,
             hash_,
@@ -156,13 +156,8 @@ class Subjects:
 def _loader(path: Path, how: Precision, threads: int) -> Callable[[], Policy]:
     def load() -> Policy:
         torch.set_num_threads(threads)
-        model, words = weights.load(path, torch.float32)
-        attention, _ = attention_for([model], "auto")
-        role = Role(model, None, weights.load_head(path))
+        role, words = load_role(path, torch.float32)
+        attention, _ = attention_for([causal(role.network)], "auto")
         return Policy({"policy": role}, words, "float32" if attention == SEPARATE else how, attention)
 
     return load
-
-
-def _context(path: Path) -> int:
-    return int(getattr(AutoConfig.from_pretrained(path, local_files_only=True), "max_position_embeddings", 1024))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from annotated_types import Ge
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tutelage.core.errors import UserError
@@ -16,13 +17,15 @@ from tutelage.core.text import Prompt
 from tutelage.data.render import Renderer
 from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
-from tutelage.models.adapters import Lora
+from tutelage.models.adapters import Adapter, Lora
 from tutelage.models.attention import SEPARATE
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
+from tutelage.models.prefix import Prefix, has_prefix, length
 from tutelage.models.readable import attention_for
 from tutelage.models.roles import Role, causal, width
+from tutelage.models.weights import PREFIX, PREFIX_TOKENS
 from tutelage.recipes.work import Work
 
 T = TypeVar("T")
@@ -59,9 +62,9 @@ def context(model: PreTrainedModel) -> int:
     return int(getattr(model.config, "max_position_embeddings", 1024))
 
 
-def renderer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Renderer:
-    """Renders for this model: what doesn't fit its context is refused or cut."""
-    return Renderer(tokenizer, context(model))
+def renderer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter | None = None) -> Renderer:
+    """Renders for this model: what doesn't fit its context, of which a learnt prefix takes its share, is refused or cut."""
+    return Renderer(tokenizer, context(model) - (adapter.tokens if isinstance(adapter, Prefix) else 0))
 
 
 def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render: Renderer, too_long: TooLong, room: int = 1) -> list[T]:
@@ -89,7 +92,7 @@ def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render
 
 
 def policy_of(
-    work: Work, machine: Machine, roles: Mapping[str, Role], words: PreTrainedTokenizerFast, adapter: Lora | None = None
+    work: Work, machine: Machine, roles: Mapping[str, Role], words: PreTrainedTokenizerFast, adapter: Adapter | None = None
 ) -> Policy:
     """The policy that a stage trains, reading trees as its networks can. Where they can't read them packed, that is said. Attention of a
     family's own may hold tables in float32, so such a network computes in it."""
@@ -100,18 +103,18 @@ def policy_of(
     return Policy(roles, words, "float32" if attention == SEPARATE else precision(work, adapter), attention)
 
 
-def precision(work: Work, adapter: Lora | None = None) -> Precision:
+def precision(work: Work, adapter: Adapter | None = None) -> Precision:
     """What the run decided once; float32 under DoRA, whose lengths, once rounded, are no longer those of the rounded weights: a policy
     would not begin as its reference."""
-    exact = adapter is not None and adapter.dora
+    exact = isinstance(adapter, Lora) and adapter.dora
     return "bf16" if work.decisions.dtype == "bfloat16" and not exact else "float32"
 
 
-def learner(model: PreTrainedModel, lora: Lora | None, seed: int, head: ScalarHead | None = None) -> Role:
+def learner(model: PreTrainedModel, adapter: Adapter | None, seed: int, head: ScalarHead | None = None) -> Role:
     """The role that trains: the whole network, or an adapter on it."""
-    if lora is None:
+    if adapter is None:
         return Role(model, None, head, trains=True)
-    return Role(adapters.wrap(model, lora, "policy", seed), "policy", head, trains=True)
+    return Role(adapters.wrap(model, adapter, "policy", seed), "policy", head, trains=True)
 
 
 def frozen(role: Role) -> Role:
@@ -132,7 +135,8 @@ def new_head(model: PreTrainedModel, seed: int) -> ScalarHead:
 
 
 def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None) -> dict[str, Any]:
-    """Save the trained role under `work.dir`: `model/` loads in plain transformers, `adapter/` (where one was trained) in peft.
+    """Save the trained role under `work.dir`: `model/` loads in plain transformers, `adapter/` (where one was trained) in peft. A learnt
+    prefix can't be merged: `model/` then holds the weights it was learnt beside, and its config says where it lies.
 
     Returns the weights' hash for the manifest.
     """
@@ -141,12 +145,18 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     model = causal(role.network)
     if ranks().rank:
         return {}
+    whole: nn.Module = model
     if role.adapter is not None:
         network: Any = role.network
         adapters.save(network, role.adapter, work.dir / "adapter")
-        model = adapters.merged(network, role.adapter)
+        if has_prefix(role):
+            whole = network
+            setattr(model.config, PREFIX, "../adapter")
+            setattr(model.config, PREFIX_TOKENS, length(role))
+        else:
+            whole = model = adapters.merged(network, role.adapter)
     weights.save(model, policy.tokenizer, work.dir / "model", head)
     for kept in ("checkpoint.pt", "reference.npz"):
         (work.dir / kept).unlink(missing_ok=True)
     read = "separate" if policy.attention == SEPARATE else "packed"
-    return {"attention": read, "weights": weights.weights_hash(model), "parameters": sum(p.numel() for p in model.parameters())}
+    return {"attention": read, "weights": weights.weights_hash(whole), "parameters": sum(p.numel() for p in model.parameters())}

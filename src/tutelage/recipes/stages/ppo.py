@@ -36,5 +36,8 @@ class Ppo(Reinforced):
         return self.reinforce(work, Learning("ppo", self.loss, Credit(self.kl_coef), rates, {**judge, "value": self._value(work, judge)}))
 
     def _value(self, work: Work, judge: Mapping[str, Role]) -> Role:
-        network = copy.deepcopy(judge["reward"].network) if judge else begin(work)[0]
-        return Role(network, None, ScalarHead(width(network)), trains=True)
+        if not judge:
+            base, _ = begin(work)
+            return Role(base, None, ScalarHead(width(base)), trains=True)
+        reward = judge["reward"]
+        return Role(copy.deepcopy(reward.network), reward.adapter, ScalarHead(width(reward.network)), trains=True)

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
-from tutelage.models.adapters import Lora
+from tutelage.models.adapters import Adapter
 from tutelage.models.policy import SCALARS
 from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
 from tutelage.recipes.reference import beginning
@@ -41,8 +41,8 @@ class Preference:
     too_long: TooLong = "refuse"
     """What to do with an annotation whose prompt fills the context."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=1e-4))
-    adapter: Lora | None = None
-    """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
+    adapter: Adapter | None = None
+    """Train a LoRA adapter (or DoRA, or a learnt prefix) instead of all weights; the reference is then the model without it."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Preference:
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences)
         model, words = begin(work)
-        render, objective = renderer(model, words), work.objective
+        render, objective = renderer(model, words, self.adapter), work.objective
         annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
         trees = preference_trees(annotations, render, work.name)
         needs = (*objective.needs, *objective.prepare_needs)

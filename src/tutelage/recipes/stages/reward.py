@@ -15,7 +15,7 @@ from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
-from tutelage.models.adapters import Lora
+from tutelage.models.adapters import Adapter
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.objectives.reward import Reward as Objective
@@ -51,8 +51,8 @@ class Reward:
     too_long: TooLong = "refuse"
     """What to do with an annotation whose prompt fills the context."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, final=0.0))
-    adapter: Lora | None = None
-    """Train a LoRA (or DoRA) adapter and the head instead of all weights."""
+    adapter: Adapter | None = None
+    """Train a LoRA adapter (or DoRA, or a learnt prefix) and the head instead of all weights."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -68,7 +68,7 @@ class Reward:
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences)
         model, words = begin(work)
-        render = renderer(model, words)
+        render = renderer(model, words, self.adapter)
         annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
         trees = preference_trees(annotations, render, "reward")
         head = new_head(model, work.seed)

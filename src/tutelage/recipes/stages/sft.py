@@ -10,7 +10,7 @@ from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Fixed, train
-from tutelage.models.adapters import Lora
+from tutelage.models.adapters import Adapter
 from tutelage.objectives.mixture import with_text
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
@@ -46,8 +46,8 @@ class Sft:
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=1.5e-3))
     ptx: Ptx | None = None
     """Pre-training text beside the demonstrations, against forgetting; InstructGPT takes a tenth of it."""
-    adapter: Lora | None = None
-    """Train a LoRA (or DoRA) adapter instead of all weights."""
+    adapter: Adapter | None = None
+    """Train a LoRA adapter (or DoRA, or a learnt prefix) instead of all weights."""
     machine: Machine = field(default_factory=Machine)
 
     def parents(self) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Sft:
 
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)
-        render, data = renderer(model, words), work.input("data")
+        render, data = renderer(model, words, self.adapter), work.input("data")
         given = material.demonstrations(data, self.tokens or budget(work.model).demonstration_tokens)
         rows = fitting(work, given, lambda row: row.prompt, render, self.too_long)
         part = "sft" if self.ptx else ""
