@@ -23,6 +23,8 @@ PROMPT, RESPONSE = 128, 64
 """Tokens of preferences."""
 SAMPLED = 64
 """Tokens of a prompt that is sampled from, and of each response."""
+EPISODES, MINIBATCHES, EPOCHS = 64, 4, 4
+"""Of a phase of PPO: responses, optimizer steps per epoch, epochs."""
 UNKNOWN, END, PAD, FIRST = 0, 1, 2, 3
 """Ids of the special tokens, and the first of the others."""
 

@@ -1,12 +1,16 @@
-"""What is compared, with whom, and the useful FLOPs of one unit: 6 per weight and token learnt from; no attention, no padding."""
+"""What is compared, with whom, and the useful FLOPs of one unit: 6 per weight and token learnt from (4 where adapters alone learn), 2 where
+it is only read; no attention, no padding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.peers import shapes
+from benchmarks.peers.environments import HERE, TRL_NOW, TRL_PPO
 
-OURS, TRL = "benchmarks.peers.ours", "benchmarks.peers.trl_now"
-HERE, TRL_NOW = "here", "trl-1.16.0"
+OURS, OUR_ROLLOUTS = "benchmarks.peers.ours", "benchmarks.peers.ours_rollouts"
+TRL, TRL_OF_PPO = "benchmarks.peers.trl_now", "benchmarks.peers.trl_ppo"
+Flops = Callable[[str], float]
+"""Useful FLOPs of a unit, by size."""
 
 
 @dataclass(frozen=True)
@@ -15,24 +19,28 @@ class Side:
     environment: str
     module: str
     work: str
+    flops: Flops
 
 
 @dataclass(frozen=True)
 class Work:
-    """The first side is ours."""
+    """Every one of our sides is compared with every peer."""
 
     name: str
     unit: str
-    sides: tuple[Side, ...]
-    flops: Callable[[str], float]
-    """Useful FLOPs of a unit, by size."""
+    ours: tuple[Side, ...]
+    peers: tuple[Side, ...]
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        return self.ours + self.peers
 
 
 def _sft(size: str) -> float:
     return 6 * (shapes.body(size) + 2 / 3 * shapes.head(size))
 
 
-def _reward(k: int) -> Callable[[str], float]:
+def _reward(k: int) -> Flops:
     """A comparison's share of reading the prompt once and each of its k responses once."""
     return lambda size: 6 * shapes.body(size) * (shapes.PROMPT + k * shapes.RESPONSE) / (k * (k - 1) / 2)
 
@@ -46,18 +54,47 @@ def _sample(size: str) -> float:
     return 2 * (shapes.body(size) + shapes.head(size))
 
 
-def _against(name: str, unit: str, flops: Callable[[str], float], **peers: str) -> Work:
-    sides = [Side("Tutelage", HERE, OURS, name), *(Side(peer, TRL_NOW, TRL, work) for peer, work in peers.items())]
-    return Work(name, unit, tuple(sides), flops)
+def _ppo(samples: int, learnt: int) -> Flops:
+    """An episode, with its share of a prompt that `samples` responses hang from: sampling; four networks read it, two of them with words;
+    two learn from it in every epoch, at `learnt` FLOPs per weight and token."""
+
+    def flops(size: str) -> float:
+        body = shapes.body(size) * shapes.SAMPLED * (1 + 1 / samples)
+        words = shapes.head(size) * shapes.SAMPLED
+        return 2 * (body + words) + 2 * (4 * body + 2 * words) + shapes.EPOCHS * learnt * (2 * body + words)
+
+    return flops
+
+
+def _against(name: str, unit: str, flops: Flops, peers: Mapping[str, str]) -> Work:
+    """One side of ours and TRL's current trainers."""
+    sides = (Side(peer, TRL_NOW, TRL, work, flops) for peer, work in peers.items())
+    return Work(name, unit, (Side("Tutelage", HERE, OURS, name, flops),), tuple(sides))
+
+
+def _rlhf(name: str, samples: int) -> Work:
+    """PPO with four networks, and with one that takes the four roles by adapters, against TRL's four networks."""
+    whole, adapters = _ppo(samples, 6), _ppo(samples, 4)
+    ours = (
+        Side("Tutelage, four networks", HERE, OUR_ROLLOUTS, name, whole),
+        Side("Tutelage, one base with adapters", HERE, OUR_ROLLOUTS, f"{name}, one base", adapters),
+    )
+    peers = (
+        Side("TRL 0.29.1 bf16", TRL_PPO, TRL_OF_PPO, name, whole),
+        Side("TRL 0.29.1, weights in bfloat16", TRL_PPO, TRL_OF_PPO, f"{name}, narrow", whole),
+    )
+    return Work(name, "episodes/s", ours, peers)
 
 
 WORKS = {
     work.name: work
     for work in (
-        _against("sft", "tokens/s", _sft, **{"TRL bf16": "sft", "TRL bf16, packing": "sft packed"}),
-        _against("reward K=4", "comparisons/s", _reward(4), **{"TRL, all pairs": "reward K=4"}),
-        _against("reward K=9", "comparisons/s", _reward(9), **{"TRL, all pairs": "reward K=9"}),
-        _against("dpo", "pairs/s", _dpo, TRL="dpo"),
-        _against("sample", "tokens/s", _sample, **{"transformers generate": "sample"}),
+        _against("sft", "tokens/s", _sft, {"TRL bf16": "sft", "TRL bf16, packing": "sft packed"}),
+        _against("reward K=4", "comparisons/s", _reward(4), {"TRL, all pairs": "reward K=4"}),
+        _against("reward K=9", "comparisons/s", _reward(9), {"TRL, all pairs": "reward K=9"}),
+        _against("dpo", "pairs/s", _dpo, {"TRL": "dpo"}),
+        _against("sample", "tokens/s", _sample, {"transformers generate": "sample"}),
+        _rlhf("ppo", 1),
+        _rlhf("ppo G=4", 4),
     )
 }
