@@ -8,7 +8,8 @@ from tests.cli.batch import command, commands
 from tests.recipes.pages import HERE, folder_model, page
 
 RUN = ["run", "small.yaml", "--out", "out"]
-COMMANDS = {"run", "sft", "reward", "dpo", "ppo", "plan", "doctor", "data", "compare", "report", "lineage", "chat", "prove", "clean"}
+TRAINING = {"sft", "reward", "dpo", "ppo", "grpo"}
+COMMANDS = {"run", *TRAINING, "plan", "doctor", "data", "compare", "report", "lineage", "chat", "prove", "clean"}
 MEASURED = f'  measured: {{method: "{HERE}:Measure", models: [base, sft, ppo]}}\n'
 
 
@@ -123,6 +124,7 @@ def test_every_command_has_help(folder):
         "reward",
         "dpo",
         "ppo",
+        "grpo",
         "plan",
         "doctor",
         "data",

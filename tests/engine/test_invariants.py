@@ -11,6 +11,7 @@ from tutelage.engine.invariants.bench import Bench, policy
 from tutelage.engine.invariants.checks import CHECKS, EXACT, distance, gradient
 from tutelage.engine.invariants.checks import _engine as engine_of
 from tutelage.objectives.dpo import DPO
+from tutelage.objectives.grpo import GRPO
 from tutelage.objectives.mixture import with_text
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.reward import Reward
@@ -21,6 +22,8 @@ OBJECTIVES = {
     "reward": Reward(center=0.01),
     "dpo": DPO(),
     "ppo": PPO(entropy_coef=0.01),
+    "grpo": GRPO(clip_high=0.3, kl_coef=0.05, entropy_coef=0.01),
+    "grpo_response": GRPO(per="response", kl_coef=0.05),
     "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
 BENCHES = [Bench(shape, lora) for shape in ("llama", "gpt2", "qwen3", "gemma3") for lora in (False, True)]
@@ -46,7 +49,7 @@ class MeanOfMeans(Engine):
         return {}
 
 
-@pytest.mark.parametrize("name", ["sft", "reward", "dpo", "ppo"])
+@pytest.mark.parametrize("name", ["sft", "reward", "dpo", "ppo", "grpo", "grpo_response"])
 def test_mean_of_means_is_caught(name: str) -> None:
     objective, made = OBJECTIVES[name], policy(Bench(), OBJECTIVES[name].needs)
     whole = gradient(MeanOfMeans(made, objective), objective.specimens())

@@ -6,7 +6,8 @@ import torch
 
 from tests.rollouts.table import Table
 from tutelage.data.tree import POLICY
-from tutelage.objectives.ppo import PPO, clipped_policy_loss
+from tutelage.objectives.ppo import PPO
+from tutelage.objectives.surrogate import clipped_policy_loss
 
 FULL = PPO(entropy_coef=0.3, value_coef=0.7)
 

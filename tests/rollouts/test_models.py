@@ -14,10 +14,12 @@ from tutelage.engine.invariants.bench import Bench, network, policy
 from tutelage.models.policy import Policy
 from tutelage.models.roles import Role
 from tutelage.models.sampler import Sampling
+from tutelage.objectives.grpo import GRPO
 from tutelage.objectives.mixture import with_text
 from tutelage.objectives.ppo import PPO
 from tutelage.objectives.sft import SFT
 from tutelage.rollouts.collect import Collector, Phases
+from tutelage.rollouts.group import GroupCredit
 from tutelage.rollouts.monitor import exact_kl
 from tutelage.rollouts.rewards import RewardModel, RuleReward
 from tutelage.rollouts.source import Rollouts
@@ -88,6 +90,29 @@ def test_resumed_at_any_step_the_engine_ends_with_the_same_weights():
             again.step(later.trees(n), n, 6)
         for role, weights in engine.parameters.items():
             assert all(torch.equal(a, b) for a, b in zip(weights, again.parameters[role])), (step, role)
+
+
+@pytest.mark.parametrize(
+    "objective, credit",
+    [
+        (GRPO(), GroupCredit(kl_coef=0.1)),
+        (GRPO(kl_coef=0.1), GroupCredit(kept=("logp@reference",))),
+    ],
+    ids=["kl in the reward", "kl in the loss"],
+)
+def test_between_rollout_and_update_no_role_is_read_twice(objective, credit, monkeypatch):
+    """One epoch of one minibatch: each role once for the phase, then the policy alone, whose ratio to what sampled is 1."""
+    made, read = policy(Bench("gpt2", dtype=torch.float32), (*NEEDS[:2], NEEDS[3]), same_reference=True), []
+    hidden = Policy._hidden
+    monkeypatch.setattr(Policy, "_hidden", lambda self, name, *rest: read.append(name) or hidden(self, name, *rest))
+    source = Rollouts(collector(made, phases=replace(PLAN, epochs=1, minibatches=1), credit=credit))
+    engine = Engine(made, objective)
+    for step in range(3):
+        read.clear()
+        told = engine.step(source.trees(step), step, 3)
+        assert sorted(read) == ["policy", "policy", "reference", "reward"]
+        assert told["ratio"] == pytest.approx(1, abs=1e-5) and told["clip_share"] == 0 and abs(told["k1"]) < 1e-5
+        assert ("k3@reference" in told) == bool(objective.kl_coef)
 
 
 def saved(state):

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from tests.rollouts.table import Table
+from tutelage.core.text import ask
 from tutelage.data.tree import OTHER, POLICY, Tree
 from tutelage.rollouts.monitor import exact_kl, figures
 from tutelage.rollouts.reading import read_responses, streams
-from tutelage.rollouts.rollout import Reward, Rollout
+from tutelage.rollouts.rollout import Group, Reward, Rollout
 
 ROLLOUTS = [
     Rollout("p", 0, (5, 6, 1), (-1.0, -2.0, -3.0), True, "0", scores={"judge": 2.0}, rewards=(Reward(2, 2.0, "judge"),)),
@@ -17,7 +18,8 @@ def test_every_figure_is_what_its_line_says():
     logp = [np.array([-1.0, -2.5, -3.0]), np.array([-1.5, -0.5])]
     reference = [np.array([-2.0, -2.0, -4.0]), np.array([-1.0, -0.5])]
     returns, value = [np.array([1.0, 2.0, 3.0]), np.array([-1.0, -1.0])], [np.array([1.0, 2.0, 2.0]), np.array([-1.0, -1.0])]
-    told = figures(ROLLOUTS, logp, reference, value, returns)
+    groups = [Group(ask("p"), (3,), tuple(ROLLOUTS))]
+    told = figures(groups, {"logp": logp, "logp@reference": reference}, {"return": returns, "value": value})
     every = np.concatenate(returns)
     assert told == pytest.approx(
         {
@@ -28,9 +30,18 @@ def test_every_figure_is_what_its_line_says():
             "finished": 0.5,
             "entropy": 8.5 / 5,
             "gap": 0.5 / 5,
+            "equal": 0.0,
             "value_explained": 1 - np.array([0, 0, 1.0, 0, 0]).var() / every.var(),
         }
     )
+
+
+def test_without_a_reference_or_a_value_nothing_is_told_of_them_and_equal_scores_are_counted():
+    logp = [np.array([-1.0, -2.5, -3.0])] * 3
+    groups = [Group(ask("p"), (3,), (ROLLOUTS[0],) * 2), Group(ask("q"), (3,), (ROLLOUTS[0],))]
+    told = figures(groups, {"logp": logp}, {"advantage": logp})
+    assert told["equal"] == 1.0 and not {"kl", "value_explained"} & set(told)
+    assert "equal" not in figures(groups[1:], {"logp": logp[:1]}, {})
 
 
 def test_the_exact_kl_sums_over_words_and_tokens():

@@ -8,11 +8,13 @@ import torch
 from tests.rollouts.table import Table
 from tutelage.core.errors import UserError
 from tutelage.core.text import ask
+from tutelage.data.batch import pack
 from tutelage.data.tree import Tree
 from tutelage.models.sampler import Sampling
 from tutelage.objectives.ppo import PPO
 from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.credit import Credit
+from tutelage.rollouts.group import GroupCredit
 from tutelage.rollouts.monitor import exact_kl
 from tutelage.rollouts.rewards import RewardModel
 from tutelage.rollouts.source import Rollouts
@@ -45,6 +47,41 @@ def test_a_phase_reads_each_role_once_and_prompts_once_each():
     assert made.policy.traversals == [("logp", "logp@reference", "value@value", "score@reward")]
     assert len(phase.trees) == 4 and all(len(t.responses) == 3 for t in phase.trees)
     assert len({t.id for t in phase.trees}) == 4
+
+
+@pytest.mark.parametrize(
+    "credit, words",
+    [
+        (GroupCredit(), ("logp",)),
+        (GroupCredit(kl_coef=0.1), ("logp", "logp@reference")),
+        (GroupCredit(kept=("logp@reference",)), ("logp", "logp@reference")),
+    ],
+)
+def test_without_a_value_no_role_is_read_that_nothing_asks_for(credit, words):
+    made = collector(credit=credit)
+    phase = made.collect(0)
+    assert made.policy.traversals == [(*words, "score@reward")]
+    assert ("kl" in phase.figures) == ("logp@reference" in words) and "value_explained" not in phase.figures
+    assert set(phase.trees[0].columns) == {"logp", "advantage", *credit.kept}
+
+
+def test_what_was_read_of_the_reference_travels_with_the_trees_through_a_checkpoint():
+    made = collector(credit=GroupCredit(kept=("logp@reference",)))
+    source = Rollouts(made)
+    source.trees(0)
+    again = Rollouts(made)
+    again.restore(json.loads(json.dumps(source.state(1))))
+    batch = pack(again.trees(1))
+    read = made.policy.read(batch, ("logp@reference",))
+    assert torch.equal(batch.brought["logp@reference"], read["logp@reference"]) and len(made.policy.traversals) == 2
+
+
+def test_groups_are_compared_over_the_whole_phase_and_each_sums_to_nothing():
+    phase = collector(credit=GroupCredit(scale="batch"), phases=replace(PLAN, cut_score=None)).collect(0)
+    scores = np.array([[r.score for r in group.rollouts] for group in phase.groups])
+    first = np.array([[rows[0] for rows in tree.columns["advantage"]] for tree in phase.trees])
+    assert first == pytest.approx((scores - scores.mean(1, keepdims=True)) / (scores.std(ddof=1) + 1e-4))
+    assert np.abs(first.sum(1)).max() < 1e-12 and np.abs(first).max() > 0.5
 
 
 def test_before_any_learning_the_log_ratio_to_the_reference_is_exactly_zero():

@@ -1,4 +1,4 @@
-"""`tutelage sft | reward | dpo | ppo MODEL DATA`: one stage on your files, as a recipe of one stage, which is written beside the result."""
+"""`tutelage sft | reward | dpo | ppo | grpo MODEL DATA`: one stage on your files, as a recipe of one stage, written beside the result."""
 
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +53,17 @@ def ppo(
 ) -> None:
     """Train MODEL by PPO on prompts against a reward."""
     single("ppo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
+
+
+def grpo(
+    model: ModelArgument,
+    data: Annotated[str, typer.Argument(help="Prompts.")],
+    reward: Annotated[str, typer.Option(help="What rewards: a function of yours by import path, my.module:function.")],
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Train MODEL by GRPO on prompts against a reward: each answer is measured by the others to its prompt."""
+    single("grpo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
 
 
 def single(

@@ -45,6 +45,9 @@ class PackedBatch:
     """Logits are divided by it before log-probabilities are read: what rollouts were sampled at."""
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
+    brought: Mapping[str, Tensor] = field(default_factory=dict)
+    """[M] readings that the trees brought with them, by their names in a read ("logp@reference"): made once, of a role that doesn't
+    train, and not made again."""
 
     @property
     def targets_M(self) -> Tensor:
@@ -138,7 +141,17 @@ def _batch(stream: _Stream, last: list[int], tree_of: list[int], trees: Sequence
         response_M=torch.tensor(stream.response)[rows_M],
         trees=len(trees),
         part=trees[0].part,
+        brought=_brought(trees),
     )
+
+
+def _brought(trees: Sequence[Tree]) -> dict[str, Tensor]:
+    """Per-token columns that are named as readings of a role."""
+    names = sorted({name for tree in trees for name in tree.columns if "@" in name})
+    for name in names:
+        if any(name not in tree.columns for tree in trees):
+            raise ValueError(f"some trees bring {name} with them and some don't; all of a stream must")
+    return {name: token_column(trees, name) for name in names}
 
 
 def token_column(trees: Sequence[Tree], name: str, dtype: torch.dtype = torch.float64) -> Tensor:

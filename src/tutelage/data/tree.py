@@ -14,7 +14,8 @@ class Tree:
 
     `responses[k]` holds ids, `writers[k]` who wrote each of them (OTHER or POLICY), `finished[k]` whether the response ended by
     itself: its last id is then the end token, and trained. `columns` carry what an objective needs beside tokens: one value per
-    tree, a tuple of K values, or a tuple of K tuples with a value for each token of a response.
+    tree, a tuple of K values, or a tuple of K tuples with a value for each token of a response. A column of the last kind that is
+    named as a reading ("logp@reference") stands for it: what was read once, of a role that doesn't train, is not read again.
     """
 
     prompt: tuple[int, ...]

@@ -63,7 +63,7 @@ class Engine:
         weights = self.objective.terms
         told = dict.fromkeys(counts, 0.0)
         for batch in batches:
-            sums = self.objective.loss(self.policy.read(batch, _needs(self.objective, batch)), batch)
+            sums = self.objective.loss(self._read(batch, _needs(self.objective, batch)), batch)
             terms = [weights[name] / counts[name] * sums[name] for name in weights if name in sums and counts[name]]
             if terms:
                 _total(terms).backward()
@@ -94,13 +94,19 @@ class Engine:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
 
+    def _read(self, batch: PackedBatch, needs: Sequence[str]) -> dict[str, Tensor]:
+        """What the batch brought with it as it is, the rest in one traversal a role."""
+        read = self.policy.read(batch, [need for need in needs if need not in batch.brought])
+        dtype = next((x.dtype for x in read.values()), torch.float64)
+        return {**read, **{need: batch.brought[need].to(dtype) for need in needs if need in batch.brought}}
+
     def _prepared(self, batches: list[PackedBatch]) -> list[PackedBatch]:
         """Joint statistics enter as constants: computed over all processes' batches before the first loss."""
         needs = self.objective.prepare_needs
         if not needs:
             return batches
         with torch.no_grad():
-            own = [(dict(self.policy.read(batch, needs)), batch) for batch in batches]
+            own = [(self._read(batch, needs), batch) for batch in batches]
         everyone = self.ranks.gather(own)
         columns = self.objective.prepare([read for read, _ in everyone], [batch for _, batch in everyone])
         first = sum(self.ranks.gather([len(own)])[: self.ranks.rank])

@@ -20,22 +20,17 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from tutelage.core.randomness import stream
 from tutelage.data.batch import PackedBatch, pack, token_column
-from tutelage.data.tree import OTHER, POLICY, Tree
+from tutelage.data.tree import Tree
 from tutelage.objectives.objective import Objective, Read
+from tutelage.objectives.surrogate import FIGURES, clipped_policy_loss, policy_figures, rollout_specimens
 
 COLUMNS = ("logp", "advantage", "return", "value")
 """What `Tree.columns` must hold for each response token: log-probability under the policy that sampled (nats), whitened
 advantage, return and value (both in scaled units of reward) before the update."""
 
-METRICS = ("clip_share", "ratio", "k1", "k3", "value_error", "value_clip_share")
-"""Told beside the losses. k1 and k3 estimate KL(pi_old || pi) per token (Schulman 2020, "Approximating KL divergence"), both in nats."""
-
-
-def clipped_policy_loss(ratio_M: Tensor, advantage_M: Tensor, clip: float) -> Tensor:
-    """[M] 1707.06347 eq. 7 with its sign turned: to be minimised."""
-    return -torch.minimum(ratio_M * advantage_M, ratio_M.clamp(1 - clip, 1 + clip) * advantage_M)
+METRICS = (*FIGURES, "value_error", "value_clip_share")
+"""Told beside the losses."""
 
 
 def clipped_value_loss(value_M: Tensor, old_M: Tensor, return_M: Tensor, clip: float | None) -> Tensor:
@@ -79,47 +74,18 @@ class PPO(Objective):
         logp_M, value_M = read["logp"], read["value@value"]
         advantage_M, return_M, old_M = batch["advantage_M"], batch["return_M"], batch["value_old_M"]
         log_ratio_M = logp_M - batch["logp_old_M"]
-        ratio_M = log_ratio_M.exp()
         sums = {
-            "policy": clipped_policy_loss(ratio_M, advantage_M, self.clip).sum(),
+            "policy": clipped_policy_loss(log_ratio_M.exp(), advantage_M, self.clip).sum(),
             "value": clipped_value_loss(value_M, old_M, return_M, self.value_clip).sum(),
         }
         if self.entropy_coef:
             sums["entropy"] = read["entropy"].sum()
-        return sums | self._metrics(log_ratio_M.detach(), ratio_M.detach(), value_M.detach(), batch)
+        return sums | policy_figures(log_ratio_M, advantage_M, self.clip) | self._value_figures(value_M.detach(), batch)
 
-    def _metrics(self, log_ratio_M: Tensor, ratio_M: Tensor, value_M: Tensor, batch: PackedBatch) -> dict[str, Tensor]:
-        """Sums whose means are told beside the losses. A token is clipped where the limit took its gradient away."""
-        up_M = batch["advantage_M"] > 0
-        clipped_M = torch.where(up_M, ratio_M > 1 + self.clip, ratio_M < 1 - self.clip)
-        moved_M = (value_M - batch["value_old_M"]).abs()
-        value_clipped_M = moved_M > (self.value_clip if self.value_clip is not None else torch.inf)
-        return {
-            "clip_share": clipped_M.to(ratio_M.dtype).sum(),
-            "ratio": ratio_M.sum(),
-            "k1": -log_ratio_M.sum(),
-            "k3": (ratio_M - 1 - log_ratio_M).sum(),
-            "value_error": ((value_M - batch["return_M"]) ** 2).sum(),
-            "value_clip_share": value_clipped_M.to(ratio_M.dtype).sum(),
-        }
+    def _value_figures(self, value_M: Tensor, batch: PackedBatch) -> dict[str, Tensor]:
+        """A value is clipped where it has moved further than the limit."""
+        clipped_M = (value_M - batch["value_old_M"]).abs() > (self.value_clip if self.value_clip is not None else torch.inf)
+        return {"value_error": ((value_M - batch["return_M"]) ** 2).sum(), "value_clip_share": clipped_M.to(value_M.dtype).sum()}
 
     def specimens(self) -> list[Tree]:
-        """One to four responses per prompt, ragged, of one token, cut short, and one with a tool's words in its middle."""
-        shapes = [(3, (4,)), (1, (1, 6)), (5, (2, 1, 7)), (2, (3, 5, 1, 2))]
-        trees = [_specimen(n, prompt, lengths) for n, (prompt, lengths) in enumerate(shapes)]
-        return [*trees, _specimen(9, 4, (5, 3), other=(1, 2))]
-
-
-def _specimen(n: int, prompt: int, lengths: tuple[int, ...], other: tuple[int, ...] = ()) -> Tree:
-    draw = stream("specimen", "ppo", n)
-
-    def ids(length: int) -> tuple[int, ...]:
-        return tuple(int(i) for i in draw.integers(3, 64, length))
-
-    def normal(mean: float, width: float) -> tuple[tuple[float, ...], ...]:
-        return tuple(tuple(float(x) for x in draw.normal(mean, width, length)) for length in lengths)
-
-    writers = tuple(tuple(OTHER if k == 0 and i in other else POLICY for i in range(length)) for k, length in enumerate(lengths))
-    columns = {"logp": normal(-4.0, 0.3), "advantage": normal(0.0, 1.0), "return": normal(0.2, 1.0), "value": normal(0.0, 0.3)}
-    finished = tuple(k % 2 == 0 for k in range(len(lengths)))
-    return Tree(ids(prompt), tuple(map(ids, lengths)), writers, finished, columns, id=f"ppo-{n}")
+        return rollout_specimens("ppo", {"logp": (-4.0, 0.3), "advantage": (0.0, 1.0), "return": (0.2, 1.0), "value": (0.0, 0.3)})

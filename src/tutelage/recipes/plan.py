@@ -31,6 +31,8 @@ SHARE = {"float32": 0.3, "bfloat16": 0.1}
 RUNTIME = 0.65 * 2**30
 """Bytes of Python and torch themselves."""
 MICRO_TOKENS = 4096
+REINFORCED = {"ppo": (4, 2), "grpo": (3, 1)}
+"""Roles that read, and how many of them train."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,9 @@ def tokens_of(recipe: Recipe, step: Step) -> int | None:
 
 def operations(step: Step) -> int:
     """Per parameter and token that is counted."""
-    if step.method == "ppo":  # sampled, read by four roles, trained in two
-        return 6 + 4 * 2 + 2 * 6
+    if step.method in REINFORCED:  # sampled, read by every role, trained in one or two
+        roles, trained = REINFORCED[step.method]
+        return 6 + roles * 2 + trained * 6
     if step.objective is not None:  # trained, and read by the reference
         return 6 + 2
     return 4 if step.stage.produces == "report" else 6
@@ -99,8 +102,7 @@ def operations(step: Step) -> int:
 def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None) -> float:
     """Peak bytes of a stage."""
     trains = step.stage.produces in ("model", "reward")
-    roles = {"ppo": 4, "pretrain": 1, "sft": 1, "reward": 1, "label": 1, "evaluate": 2}.get(step.method, 2)
-    trained = (2 if step.method == "ppo" else 1) * trains
+    roles, trained = REINFORCED.get(step.method, ({"pretrain": 1, "sft": 1, "reward": 1, "label": 1}.get(step.method, 2), int(trains)))
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
     rows = micro or micro_tokens(step)
     weights = 4.0 * network.parameters * roles

@@ -12,24 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol, TypeVar
 
-import numpy as np
 from annotated_types import Ge
-from numpy.typing import NDArray
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import permutation
 from tutelage.core.text import Prompt
 from tutelage.data.tree import Tree
 from tutelage.models.sampling import Sampling
-from tutelage.rollouts.credit import Credit, credit
+from tutelage.rollouts.credit import Credit, Crediting, Numbers
 from tutelage.rollouts.monitor import figures
-from tutelage.rollouts.reading import read_responses
+from tutelage.rollouts.reading import laid, read_responses
 from tutelage.rollouts.rewards import Scorer, rewarded
 from tutelage.rollouts.rollout import Group, Reader, Rollout, Speaker
 
 T = TypeVar("T")
-Numbers = Mapping[str, Sequence[NDArray[np.float64]]]
-WORDS = ("logp", "logp@reference", "value@value")
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ class Collector:
     scorers: Sequence[Scorer]
     sampling: Sampling
     phases: Phases = field(default_factory=Phases)
-    credit: Credit = field(default_factory=Credit)
+    credit: Crediting = field(default_factory=Credit)
     part: str = ""
     """Of the trees, in a mixture."""
     tokens: int = 8192
@@ -115,7 +111,7 @@ class Collector:
         own = self._read(self._sampled(number, self.together.share(slots)))
         whole = sorted(self.together.gather(own), key=lambda item: item[0])
         groups = tuple(group for _, group, _ in whole)
-        numbers = {name: [array for _, _, found in whole for array in found[name]] for name in WORDS}
+        numbers = {name: [array for _, _, found in whole for array in found[name]] for name in self.credit.needs}
         return self._credited(number, groups, numbers)
 
     def _asked(self, number: int) -> list[int]:
@@ -141,31 +137,21 @@ class Collector:
         """Every role once over the trees; rewards at once, so that only numbers travel between processes."""
         wanted = tuple(need for scorer in self.scorers for need in scorer.needs)
         trees = [group.tree() for _, group in slots]
-        read = read_responses(self.policy, trees, tuple(dict.fromkeys((*WORDS, *wanted))), self.tokens)
+        read = read_responses(self.policy, trees, tuple(dict.fromkeys((*self.credit.needs, *wanted))), self.tokens)
         scores = [[float(read[need][n][0]) for need in wanted] for n in range(len(read["logp"]))]
         groups = rewarded([group for _, group in slots], scores, self.scorers, self.phases.cut_score)
         k = self.phases.samples
         return [
-            (slot, group, {name: read[name][n * k : (n + 1) * k] for name in WORDS})
+            (slot, group, {name: read[name][n * k : (n + 1) * k] for name in self.credit.needs})
             for n, ((slot, _), group) in enumerate(zip(slots, groups, strict=True))
         ]
 
     def _credited(self, number: int, groups: tuple[Group, ...], numbers: Numbers) -> Phase:
-        logp, reference, value = (numbers[name] for name in WORDS)
-        rollouts = [rollout for group in groups for rollout in group.rollouts]
-        made = credit(rollouts, logp, reference, value, self.credit)
-        columns = {"logp": logp, "advantage": made.advantage, "return": made.returns, "value": value}
-        laid = {name: [_laid(r, array) for r, array in zip(rollouts, arrays, strict=True)] for name, arrays in columns.items()}
+        columns = self.credit.columns(groups, numbers)
+        writers = [rollout.writers for group in groups for rollout in group.rollouts]
+        rows = {name: [laid(*both) for both in zip(writers, arrays, strict=True)] for name, arrays in columns.items()}
         k = self.phases.samples
         trees = tuple(
-            group.tree(self.part, **{name: tuple(rows[n * k : (n + 1) * k]) for name, rows in laid.items()})
-            for n, group in enumerate(groups)
+            group.tree(self.part, {name: tuple(own[n * k : (n + 1) * k]) for name, own in rows.items()}) for n, group in enumerate(groups)
         )
-        return Phase(number, groups, trees, figures(rollouts, logp, reference, value, made.returns))
-
-
-def _laid(rollout: Rollout, array: NDArray[np.float64]) -> tuple[float, ...]:
-    """[L] numbers of the policy's tokens, laid at their places among all tokens of the response."""
-    whole = np.zeros(len(rollout.ids))
-    whole[list(rollout.written)] = array
-    return tuple(whole.tolist())
+        return Phase(number, groups, trees, figures(groups, numbers, columns))

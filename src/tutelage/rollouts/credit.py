@@ -11,17 +11,32 @@ response falls into changes nothing; rewards are never whitened, because that wo
 Pure functions on float64 arrays, one array per response [L]: the tokens that the policy wrote, in order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 from annotated_types import Ge, Interval
 from numpy.typing import NDArray
 
-from tutelage.rollouts.rollout import Reward, Rollout
+from tutelage.rollouts.rollout import Group, Reward, Rollout
 
 Array = NDArray[np.float64]
+Numbers = Mapping[str, Sequence[Array]]
+"""By name, one array [L] per response."""
+
+
+class Crediting(Protocol):
+    """A way from what was earned to what is learnt: with a value (`Credit`) or by comparison (`group.GroupCredit`)."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it wants read of every token before the update, "logp" among it."""
+        ...
+
+    def columns(self, groups: Sequence[Group], read: Numbers) -> Numbers:
+        """What the objective finds in the trees' columns, from what `needs` names, for a whole rollout batch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,16 @@ class Credit:
     """gamma per token; (0, 1], 1 for language."""
     trace: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.95
     """lambda: 1 trusts what was earned (no bias), 0 trusts the value (little variance)."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("logp", "logp@reference", "value@value")
+
+    def columns(self, groups: Sequence[Group], read: Numbers) -> Numbers:
+        """What `objectives.ppo.COLUMNS` names."""
+        logp, reference, value = (read[need] for need in self.needs)
+        made = credit([rollout for group in groups for rollout in group.rollouts], logp, reference, value, self)
+        return {"logp": logp, "advantage": made.advantage, "return": made.returns, "value": value}
 
 
 @dataclass(frozen=True)

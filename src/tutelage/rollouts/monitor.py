@@ -8,37 +8,44 @@ weights: it should be rounding, and anything larger means that the policy learns
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tutelage.data.tree import Tree
+from tutelage.rollouts.credit import Numbers
 from tutelage.rollouts.reading import read_responses
-from tutelage.rollouts.rollout import Reader, Rollout
+from tutelage.rollouts.rollout import Group, Reader
 
-Array = NDArray[np.float64]
+ROUNDING = 1e-6
+"""Scores that are nearer to each other than this are the same, read in other streams."""
 
 
-def figures(
-    rollouts: Sequence[Rollout], logp: Sequence[Array], reference: Sequence[Array], value: Sequence[Array], returns: Sequence[Array]
-) -> dict[str, float]:
-    """Of one rollout phase, before its first update.
+def figures(groups: Sequence[Group], read: Numbers, columns: Numbers) -> dict[str, float]:
+    """Of one rollout phase, before its first update, from what was read of it and what is learnt from.
 
-    kl (nats per response), score (scaled, cut responses marked down), score/NAME (each scorer's own mean over all responses),
-    length (tokens the policy wrote), finished (share), entropy (nats per token: the mean of -log pi, unbiased at temperature 1),
-    gap (mean |log pi of sampler - of trainer| per token), value_explained (1 - Var(G - V) / Var(G), over tokens).
+    score (scaled, cut responses marked down), score/NAME (each scorer's own mean over all responses), length (tokens the policy
+    wrote), finished (share), entropy (nats per token: the mean of -log pi, unbiased at temperature 1), gap (mean |log pi of sampler -
+    of trainer| per token); where there are several responses to a prompt: equal (share of prompts whose responses all scored the
+    same); where the reference was read: kl (nats per response); where there is a value: value_explained (1 - Var(G - V) / Var(G),
+    over tokens).
     """
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
     sampled = np.concatenate([np.asarray(r.logp)[list(r.written)] for r in rollouts])
-    own, goal, guess = (np.concatenate(arrays) for arrays in (logp, returns, value))
-    names = rollouts[0].scores
-    return {
-        "kl": float(np.mean([(a - b).sum() for a, b in zip(logp, reference, strict=True)])),
+    own = np.concatenate(read["logp"])
+    told = {
         "score": float(np.mean([r.score for r in rollouts])),
-        **{f"score/{name}": float(np.mean([r.scores[name] for r in rollouts])) for name in names},
+        **{f"score/{name}": float(np.mean([r.scores[name] for r in rollouts])) for name in rollouts[0].scores},
         "length": float(np.mean([len(r.written) for r in rollouts])),
         "finished": float(np.mean([r.finished for r in rollouts])),
         "entropy": float(-own.mean()),
         "gap": float(np.abs(sampled - own).mean()),
-        "value_explained": float(1 - (goal - guess).var() / goal.var()) if goal.var() > 0 else 0.0,
     }
+    if len(rollouts) > len(groups):
+        told["equal"] = float(np.mean([np.ptp([r.score for r in group.rollouts]) < ROUNDING for group in groups]))
+    if "logp@reference" in read:
+        told["kl"] = float(np.mean([(a - b).sum() for a, b in zip(read["logp"], read["logp@reference"], strict=True)]))
+    if "value" in columns:
+        goal, guess = np.concatenate(columns["return"]), np.concatenate(columns["value"])
+        told["value_explained"] = float(1 - (goal - guess).var() / goal.var()) if goal.var() > 0 else 0.0
+    return told
 
 
 def exact_kl(policy: Reader, trees: Sequence[Tree], tokens: int = 8192) -> list[float]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tutelage.data.batch import PackedBatch, pack
-from tutelage.data.tree import Tree
+from tutelage.data.tree import POLICY, Tree
 from tutelage.rollouts.rollout import Reader
 
 Array = NDArray[np.float64]
@@ -40,6 +40,13 @@ def read_responses(policy: Reader, trees: Sequence[Tree], needs: Sequence[str], 
         for need in needs:
             found[need] += _by_response(read[need].double().cpu().numpy(), batch, whole=need.startswith("score"))
     return found
+
+
+def laid(writers: Sequence[int], numbers: Array) -> tuple[float, ...]:
+    """[L] numbers of the policy's tokens, laid at their places among all tokens of a response; 0 elsewhere."""
+    whole = np.zeros(len(writers))
+    whole[np.asarray(writers) == POLICY] = numbers
+    return tuple(whole.tolist())
 
 
 def _by_response(numbers: Array, batch: PackedBatch, whole: bool) -> list[Array]:

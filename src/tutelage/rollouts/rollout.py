@@ -76,14 +76,14 @@ class Group:
     """The prompt as the policy reads it, with the mark after which it speaks."""
     rollouts: tuple[Rollout, ...]
 
-    def tree(self, part: str = "", **columns: tuple[tuple[float, ...], ...]) -> Tree:
+    def tree(self, part: str = "", columns: Mapping[str, tuple[tuple[float, ...], ...]] | None = None) -> Tree:
         """`columns` hold one tuple per response with a value per token."""
         return Tree(
             prompt=self.ids,
             responses=tuple(r.ids for r in self.rollouts),
             writers=tuple(r.writers for r in self.rollouts),
             finished=tuple(r.finished for r in self.rollouts),
-            columns=columns,
+            columns=columns or {},
             part=part,
             id=self.prompt.id,
         )

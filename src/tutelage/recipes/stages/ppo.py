@@ -1,174 +1,40 @@
 """PPO against a reward model or a rule, with the KL to the beginning in the reward and, if wanted, pre-training text beside (PPO-ptx).
 
-Roles: the policy; its reference, frozen as it began; the reward model, frozen; the value model, which begins as the network of the
-reward model (under a rule, of the policy) with a head of zeros. InstructGPT, appendix C.4, keeps the reward model's head; trained at
-last tokens only, it explains returns at the others far worse than nothing would (docs/decisions.md).
-
-What probes see during training (answers, scores, KL on prompts that nothing learns from) is written down for the evals; the truth
-about the answers is not read here.
+Beside the roles of every stage of reinforcement learning (recipes/reinforced.py) there is the value model, which begins as the network
+of the reward model (under a rule, of the policy) with a head of zeros. InstructGPT, appendix C.4, keeps the reward model's head;
+trained at last tokens only, it explains returns at the others far worse than nothing would (docs/decisions.md).
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-import torch
-from annotated_types import Ge
-
-from tutelage.core.text import Prompt
-from tutelage.data.render import Renderer
-from tutelage.engine.engine import Engine
-from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
-from tutelage.engine.train import Probe, train
-from tutelage.models import weights
-from tutelage.models.adapters import Lora
 from tutelage.models.heads import ScalarHead
-from tutelage.models.policy import Policy
 from tutelage.models.roles import Role, width
-from tutelage.models.sampling import Sampling
-from tutelage.objectives.mixture import with_text
 from tutelage.objectives.ppo import PPO
-from tutelage.objectives.sft import SFT
-from tutelage.recipes import material
-from tutelage.recipes.beside import Ptx, text_beside
-from tutelage.recipes.budget import PROMPT, answer_tokens, budget
-from tutelage.recipes.probing import answers_and_scores, gold
-from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, precision, renderer
+from tutelage.recipes.reinforced import Learning, Reinforced
+from tutelage.recipes.training import begin
 from tutelage.recipes.work import Work
-from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.credit import Credit
-from tutelage.rollouts.rewards import RewardModel, RuleReward, Scorer, load_rule
-from tutelage.rollouts.source import Rollouts
-from tutelage.rollouts.speaker import RoleSpeaker
-
-GOLD = "synthetic:gold"
-"""The truth as a reward: the skyline of the calibration; no other stage may learn from it."""
 
 
 @dataclass(frozen=True)
-class Ppo:
+class Ppo(Reinforced):
     """Reinforce what a reward model (or a rule) scores high."""
 
     revision: ClassVar[int] = 2
     produces: ClassVar[Literal["model"]] = "model"
-    takes: ClassVar = {"init": ("model",), "reward_model": ("reward",), "prompts": ("input",), "ptx": ("input",)}
 
-    prompts: str
-    """Prompts: an input."""
-    reward_model: str
-    """A reward stage; or a rule by import path, `my.module:function` of (Prompt, Response)."""
-    init: str = "model"
-    """The stage whose weights it begins with, and is kept close to."""
-    split: Literal["label", "rl", "eval", "all"] = "rl"
-    """Which of the prompts; `all` for prompts that nothing else uses (then set probe_every to 0)."""
-    updates: Annotated[int, Ge(1)] | None = None
-    """Rounds of sampling and learning; null: by the model's size (nano 2, tiny 40)."""
-    kl_coef: Annotated[float, Ge(0.0)] = 0.2
-    """Price of a nat of KL, in scaled units of reward (1 is the standard deviation over samples); 0.05-0.5: the lower, the further the
-    policy goes, and the sooner it finds what the reward model is wrong about."""
-    rollouts: Phases = field(default_factory=lambda: Phases(prompts=96, minibatches=2))
-    max_tokens: Annotated[int, Ge(1)] = 64
-    """Length at which a response is cut."""
     loss: PPO = field(default_factory=PPO)
-    rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.15, final=0.0))
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
-    ptx: Ptx | None = None
-    adapter: Lora | None = None
-    """Train a LoRA adapter instead of all weights; the reference is then the model without it."""
-    too_long: TooLong = "refuse"
-    """What to do with a prompt that leaves no room for a response."""
-    probe_every: Annotated[int, Ge(0)] = 8
-    """Updates between looks at fixed prompts of the eval split; 0: never."""
-    probe_prompts: Annotated[int, Ge(1)] | None = None
-    """How many of them; null: by the model's size (nano 16, tiny 128)."""
-    machine: Machine = field(default_factory=lambda: Machine(checkpoint_every=32))
-
-    def parents(self) -> dict[str, str]:
-        named = {"init": self.init, "prompts": self.prompts}
-        if not self.rule:
-            named["reward_model"] = self.reward_model
-        return {**named, "ptx.data": self.ptx.data} if self.ptx else named
-
-    @property
-    def rule(self) -> str:
-        """The import path of a rule; empty where a stage rewards."""
-        return self.reward_model if ":" in self.reward_model else ""
-
-    def check(self, context: Context) -> None:
-        if self.split == "all" and self.probe_every:
-            raise context.fault("split", "with split: all no prompts are left to look at; set probe_every: 0")
-        if self.rule and self.rule != GOLD:
-            load_rule(self.rule)
-        if self.rule == GOLD and context.inputs[self.prompts].synthetic is None:
-            raise context.fault("reward_model", "synthetic:gold knows the truth about synthetic:prompts only")
-        if self.rollouts.minibatches > self.rollouts.prompts:
-            raise context.fault(
-                "rollouts.minibatches", f"{self.rollouts.minibatches} is more than the {self.rollouts.prompts} prompts of a round"
-            )
-
-    def expected_tokens(self, context: Context) -> int:
-        phase, answers = self.rollouts, self.rollouts.samples * answer_tokens(self.max_tokens)
-        update = phase.epochs * phase.prompts * (PROMPT + answers) + phase.steps * (self.ptx.tokens if self.ptx else 0)
-        return (self.updates or budget(context.model).updates) * update
 
     def run(self, work: Work) -> dict[str, Any]:
-        model, words = begin(work)
-        render = renderer(model, words)
-        policy = Policy(self._roles(work, learner(model, self.adapter, work.seed)), words, precision(work))
-        speaker = RoleSpeaker(policy, render.end)
-        given = material.prompts(work.input("prompts"), self.split, work.seed)
-        asked = fitting(work, given, lambda p: p, render, self.too_long, self.max_tokens)
-        collector = Collector(
-            policy,
-            speaker,
-            [(prompt, render.prompt(prompt)) for prompt in asked],
-            [self._scorer(work, render)],
-            Sampling(max_tokens=self.max_tokens),
-            self._phases(work),
-            Credit(self.kl_coef),
-            part="ppo" if self.ptx else "",
-            together=ranks(),
-        )
-        text = text_beside(work, self.ptx, render) if self.ptx else None
-        objective = with_text("ppo", self.loss, SFT(), self.ptx.coef) if self.ptx else self.loss
+        judge = self.judge(work)
         rates = {"policy": self.rates, "value": self.value_rates}
-        engine = Engine(policy, objective, rates, self.machine.micro_tokens, ranks())
-        steps = (self.updates or budget(work.model).updates) * self.rollouts.steps
-        shown, every = ("score", "kl", "length"), self.machine.checkpoint_every
-        probe = self._probe(work, policy, speaker, render, collector)
-        train(engine, Rollouts(collector, text), steps, work.dir, work.progress, work.name, every, probe, shown)
-        return {**leave(work, policy, policy.roles["policy"]), "prompts": len(asked), "steps": steps}
+        return self.reinforce(work, Learning("ppo", self.loss, Credit(self.kl_coef), rates, {**judge, "value": self._value(work, judge)}))
 
-    def _phases(self, work: Work) -> Phases:
-        """Every seed of a recipe samples anew."""
-        return Phases(**{**vars(self.rollouts), "seed": self.rollouts.seed + 1_000_003 * work.seed})
-
-    def _roles(self, work: Work, policy: Role) -> Mapping[str, Role]:
-        reference = frozen(policy)
-        if self.rule:
-            base, _ = begin(work)
-            value = Role(base, None, ScalarHead(width(base)), trains=True)
-            return {"policy": policy, "reference": reference, "value": value}
-        folder = work.parent("reward_model").path / "model"
-        network, _ = weights.load(folder, torch.float32)
-        head = weights.load_head(folder)
-        assert head is not None
-        value = Role(copy.deepcopy(network), None, ScalarHead(width(network)), trains=True)
-        return {"policy": policy, "reference": reference, "reward": Role(network, None, head), "value": value}
-
-    def _scorer(self, work: Work, render: Renderer) -> Scorer:
-        if not self.rule:
-            return RewardModel()
-        rule = gold(work.seed) if self.rule == GOLD else load_rule(self.rule)
-        return RuleReward("rule", rule, render.decode)
-
-    def _probe(self, work: Work, policy: Policy, speaker: RoleSpeaker, render: Renderer, collector: Collector) -> Probe | None:
-        if not self.probe_every:
-            return None
-        seen = material.prompts(work.input("prompts"), "eval", work.seed)[: self.probe_prompts or budget(work.model).probed_prompts]
-        asked: Sequence[Prompt] = fitting(work, seen, lambda p: p, render, "leave_out", self.max_tokens)
-        look = answers_and_scores(policy, speaker, render, collector.scorers, asked, collector.sampling, self.rollouts.cut_score)
-        return Probe(self.probe_every * self.rollouts.steps, look)
+    def _value(self, work: Work, judge: Mapping[str, Role]) -> Role:
+        network = copy.deepcopy(judge["reward"].network) if judge else begin(work)[0]
+        return Role(network, None, ScalarHead(width(network)), trains=True)
