@@ -14,10 +14,12 @@ from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.models.roles import Role, causal, width
 from tutelage.models.sampling import Sampling
+from tutelage.objectives.grpo import GRPO
 from tutelage.objectives.ppo import PPO
 from tutelage.recipes.training import new_head
 from tutelage.rollouts.collect import Collector, Phases
-from tutelage.rollouts.rewards import RewardModel
+from tutelage.rollouts.group import GroupCredit
+from tutelage.rollouts.rewards import RewardModel, RuleReward
 from tutelage.rollouts.source import Rollouts
 from tutelage.rollouts.speaker import RoleSpeaker
 
@@ -35,16 +37,29 @@ def ppo(size: str, roles: Mapping[str, Role], samples: int) -> Once:
     return phases(Rollouts(collector), Engine(policy, PPO(), {"policy": RATES, "value": RATES}), shapes.EPISODES)
 
 
-def phases(source: Rollouts, engine: Engine, responses: int) -> Once:
-    """One phase more at every call."""
-    count = source.collector.phases.steps
-    first = iter(range(0, 10**9, count))
+def grpo(size: str) -> Once:
+    """Completions: one phase, which is one optimizer step; the reference is in the loss, as in TRL."""
+    threads()
+    plan = Phases(shapes.GROUPS, shapes.GROUP, cut_score=None)
+    network, words, objective = shapes.model(size), shapes.tokenizer(), GRPO(kl_coef=shapes.BETA)
+    policy = Policy({"policy": Role(network, trains=True), "reference": Role(copy.deepcopy(network))}, words, precision())
+    rule = RuleReward("even", lambda prompt, response: shapes.even(response.ids or ()), lambda ids: str(words.decode(list(ids))))
+    credit = GroupCredit(kept=("logp@reference",))
+    speaker, sampling = RoleSpeaker(policy, NOTHING_ENDS), Sampling(max_tokens=shapes.SAMPLED)
+    collector = Collector(policy, speaker, prompts(plan.prompts), [rule], sampling, plan, credit)
+    return phases(Rollouts(collector), Engine(policy, objective, {"policy": RATES}), shapes.GROUPS * shapes.GROUP, 2)
+
+
+def phases(source: Rollouts, engine: Engine, responses: int, count: int = 1) -> Once:
+    """`count` phases more at every call, `responses` in each."""
+    steps = count * source.collector.phases.steps
+    first = iter(range(0, 10**9, steps))
 
     def once() -> tuple[float, float]:
         begin, start = next(first), time.perf_counter()
-        for step in range(begin, begin + count):
+        for step in range(begin, begin + steps):
             engine.step(source.trees(step), step, 10**9)
-        return responses, time.perf_counter() - start
+        return count * responses, time.perf_counter() - start
 
     return once
 
@@ -85,4 +100,5 @@ WORKS = {
     "ppo, one base": lambda size: ppo(size, one_base(size), 1),
     "ppo G=4": lambda size: ppo(size, networks(size), 4),
     "ppo G=4, one base": lambda size: ppo(size, one_base(size), 4),
+    "grpo": grpo,
 }

@@ -25,6 +25,10 @@ SAMPLED = 64
 """Tokens of a prompt that is sampled from, and of each response."""
 EPISODES, MINIBATCHES, EPOCHS = 64, 4, 4
 """Of a phase of PPO: responses, optimizer steps per epoch, epochs."""
+GROUPS, GROUP = 8, 8
+"""Of a step of GRPO: prompts, and responses to each."""
+BETA = 0.04
+"""Weight of the KL in GRPO's loss, so that there is a reference to read."""
 UNKNOWN, END, PAD, FIRST = 0, 1, 2, 3
 """Ids of the special tokens, and the first of the others."""
 
@@ -41,10 +45,19 @@ def model(size: str, seed: int = 0) -> LlamaForCausalLM:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A word a token: `t17` is id 17."""
-    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(VOCABULARY)}, unk_token="t0"))
+    """A word a token: `t17` is id 17. Special tokens have names that no word begins with: they are cut out of words, too."""
+    names = {UNKNOWN: "<unknown>", END: "<end>", PAD: "<pad>"}
+    words = Tokenizer(models.WordLevel({names.get(i, f"t{i}"): i for i in range(VOCABULARY)}, unk_token=names[UNKNOWN]))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="t0", eos_token="t1", pad_token="t2")
+    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token=names[UNKNOWN], eos_token=names[END], pad_token=names[PAD])
+
+
+def endless() -> PreTrainedTokenizerFast:
+    """The same, but what ends or pads a text has ids that no model writes: every response goes on to its limit."""
+    words = tokenizer()
+    words.add_special_tokens({"eos_token": "<never>", "pad_token": "<nothing>"})
+    assert min(words.eos_token_id, words.pad_token_id) >= VOCABULARY
+    return words
 
 
 def lengths(count: int, seed: int) -> list[int]:
@@ -72,6 +85,11 @@ def prompts_with_responses(count: int, prompt: int, responses: int, length: int,
 def text(tokens: Sequence[int]) -> str:
     """What the tokenizer reads as `tokens`."""
     return " ".join(f"t{token}" for token in tokens)
+
+
+def even(response: Sequence[int]) -> float:
+    """A reward that costs nothing: the share of even ids."""
+    return sum(token % 2 == 0 for token in response) / len(response)
 
 
 def body(size: str) -> int:

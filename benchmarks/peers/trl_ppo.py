@@ -50,14 +50,12 @@ def ppo(size: str, samples: int, narrow: bool = False) -> Once:
     os.environ["ACCELERATE_MIXED_PRECISION"] = "no" if narrow else "bf16"
     given = shapes.prompts_with_responses(shapes.EPISODES // samples, shapes.SAMPLED, 0, 0, 0)
     data = Dataset.from_list([{"input_ids": prompt} for prompt, _ in given for _ in range(samples)])
-    # No row may end early: nothing ends a response, and padding has an id that the model doesn't write.
-    words = shapes.tokenizer()
-    words.add_special_tokens({"pad_token": "pad"})
-    assert words.pad_token_id == shapes.VOCABULARY
 
     def once() -> tuple[float, float]:
         clock = Clock()
-        trainer = PPOTrainer(args=arguments(), processing_class=words, train_dataset=data, callbacks=[clock], **networks(size, narrow))
+        trainer = PPOTrainer(
+            args=arguments(), processing_class=shapes.endless(), train_dataset=data, callbacks=[clock], **networks(size, narrow)
+        )
         assert trainer.accelerator.mixed_precision == ("no" if narrow else "bf16")
         trainer.train()
         return shapes.EPISODES, clock.ended - clock.started

@@ -8,7 +8,7 @@ from benchmarks.peers import shapes
 from benchmarks.peers.environments import HERE, TRL_NOW, TRL_PPO
 
 OURS, OUR_ROLLOUTS = "benchmarks.peers.ours", "benchmarks.peers.ours_rollouts"
-TRL, TRL_OF_PPO = "benchmarks.peers.trl_now", "benchmarks.peers.trl_ppo"
+TRL, TRL_OF_PPO, TRL_OF_GRPO = "benchmarks.peers.trl_now", "benchmarks.peers.trl_ppo", "benchmarks.peers.trl_grpo"
 Flops = Callable[[str], float]
 """Useful FLOPs of a unit, by size."""
 
@@ -55,15 +55,24 @@ def _sample(size: str) -> float:
 
 
 def _ppo(samples: int, learnt: int) -> Flops:
-    """An episode, with its share of a prompt that `samples` responses hang from: sampling; four networks read it, two of them with words;
-    two learn from it in every epoch, at `learnt` FLOPs per weight and token."""
+    """An episode, with its share of a prompt that `samples` responses hang from: sampling; reference, reward model and value read it; two
+    networks learn from it in every epoch, at `learnt` FLOPs per weight and token."""
 
     def flops(size: str) -> float:
-        body = shapes.body(size) * shapes.SAMPLED * (1 + 1 / samples)
-        words = shapes.head(size) * shapes.SAMPLED
-        return 2 * (body + words) + 2 * (4 * body + 2 * words) + shapes.EPOCHS * learnt * (2 * body + words)
+        body, words = _response(size, samples)
+        return 2 * (body + words) + 2 * (3 * body + words) + shapes.EPOCHS * learnt * (2 * body + words)
 
     return flops
+
+
+def _grpo(size: str) -> float:
+    """A completion: 2 for sampling, 2 for the reference, 6 for the policy."""
+    return 10 * sum(_response(size, shapes.GROUP))
+
+
+def _response(size: str, samples: int) -> tuple[float, float]:
+    """(weights of the body, of the words) that a response's tokens pass through, with its share of its prompt."""
+    return shapes.body(size) * shapes.SAMPLED * (1 + 1 / samples), shapes.head(size) * shapes.SAMPLED
 
 
 def _against(name: str, unit: str, flops: Flops, peers: Mapping[str, str]) -> Work:
@@ -72,8 +81,8 @@ def _against(name: str, unit: str, flops: Flops, peers: Mapping[str, str]) -> Wo
     return Work(name, unit, (Side("Tutelage", HERE, OURS, name, flops),), tuple(sides))
 
 
-def _rlhf(name: str, samples: int) -> Work:
-    """PPO with four networks, and with one that takes the four roles by adapters, against TRL's four networks."""
+def _by_ppo(name: str, samples: int) -> Work:
+    """With four networks, and with one that takes the four roles by adapters, against TRL's four networks."""
     whole, adapters = _ppo(samples, 6), _ppo(samples, 4)
     ours = (
         Side("Tutelage, four networks", HERE, OUR_ROLLOUTS, name, whole),
@@ -86,6 +95,14 @@ def _rlhf(name: str, samples: int) -> Work:
     return Work(name, "episodes/s", ours, peers)
 
 
+def _by_grpo() -> Work:
+    peers = (
+        Side("TRL bf16", TRL_NOW, TRL_OF_GRPO, "grpo", _grpo),
+        Side("TRL, weights in bfloat16", TRL_NOW, TRL_OF_GRPO, "grpo, narrow", _grpo),
+    )
+    return Work("grpo", "completions/s", (Side("Tutelage", HERE, OUR_ROLLOUTS, "grpo", _grpo),), peers)
+
+
 WORKS = {
     work.name: work
     for work in (
@@ -94,7 +111,8 @@ WORKS = {
         _against("reward K=9", "comparisons/s", _reward(9), {"TRL, all pairs": "reward K=9"}),
         _against("dpo", "pairs/s", _dpo, {"TRL": "dpo"}),
         _against("sample", "tokens/s", _sample, {"transformers generate": "sample"}),
-        _rlhf("ppo", 1),
-        _rlhf("ppo G=4", 4),
+        _by_ppo("ppo", 1),
+        _by_ppo("ppo G=4", 4),
+        _by_grpo(),
     )
 }
