@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.peers import shapes
 from benchmarks.peers.environments import alone, locked, python_of
 from benchmarks.peers.gemm import gemm
 from benchmarks.peers.rival import ROOT, Rival
@@ -43,7 +44,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", default=",".join(WORKS), help="of " + ", ".join(WORKS))
-    parser.add_argument("--size", default="11m,60m", help="of 11m, 60m")
+    parser.add_argument("--size", default="11m,60m", help="of " + ", ".join(shapes.SIZES))
     parser.add_argument("--repeats", type=int, default=5, help="turns of each side")
     parser.add_argument("--json", help="where to write every figure")
     told = "write the table into docs/performance.md: `peers`, or another of its tables"
@@ -51,6 +52,8 @@ def arguments() -> argparse.Namespace:
     asked = parser.parse_args()
     if unknown := [name for name in asked.work.split(",") if name not in WORKS]:
         parser.error(f"no work is called {', '.join(unknown)}; there are {', '.join(WORKS)}")
+    if unknown := [size for size in asked.size.split(",") if size not in shapes.SIZES]:
+        parser.error(f"no size is called {', '.join(unknown)}; there are {', '.join(shapes.SIZES)}")
     return asked
 
 

@@ -41,7 +41,7 @@ def grpo(size: str) -> Once:
     """Completions: one phase, which is one optimizer step; the reference is in the loss, as in TRL."""
     threads()
     plan = Phases(shapes.GROUPS, shapes.GROUP, cut_score=None)
-    network, words, objective = shapes.model(size), shapes.tokenizer(), GRPO(kl_coef=shapes.BETA)
+    network, words, objective = shapes.model(size), shapes.endless(size), GRPO(kl_coef=shapes.BETA)
     policy = Policy({"policy": Role(network, trains=True), "reference": Role(copy.deepcopy(network))}, words, precision())
     rule = RuleReward("even", lambda prompt, response: shapes.even(response.ids or ()), lambda ids: str(words.decode(list(ids))))
     credit = GroupCredit(kept=("logp@reference",))

@@ -16,6 +16,34 @@ VOCABULARY, CONTEXT = 8192, 512
 SIZES: dict[str, dict[str, int]] = {
     "11m": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6},
     "60m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12},
+    # The shapes of usual models, several query heads to a key head: for machines that hold them.
+    "0.6b": {
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+    },
+    "1.7b": {
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+    },
+    "8b": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 128256,
+    },
 }
 SFT_ROWS = 96
 """Examples of fine-tuning."""
@@ -34,8 +62,8 @@ UNKNOWN, END, PAD, FIRST = 0, 1, 2, 3
 
 
 def config(size: str, **more: Any) -> LlamaConfig:
-    room = {"vocab_size": VOCABULARY, "max_position_embeddings": 4096}
-    return LlamaConfig(**room, tie_word_embeddings=True, bos_token_id=None, eos_token_id=END, pad_token_id=PAD, **SIZES[size], **more)
+    shape = {"vocab_size": VOCABULARY, "max_position_embeddings": 4096, "tie_word_embeddings": True, **SIZES[size]}
+    return LlamaConfig(**shape, bos_token_id=None, eos_token_id=END, pad_token_id=PAD, **more)
 
 
 def model(size: str, seed: int = 0) -> LlamaForCausalLM:
@@ -44,19 +72,20 @@ def model(size: str, seed: int = 0) -> LlamaForCausalLM:
     return LlamaForCausalLM(config(size))
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer(count: int = VOCABULARY) -> PreTrainedTokenizerFast:
     """A word a token: `t17` is id 17. Special tokens have names that no word begins with: they are cut out of words, too."""
     names = {UNKNOWN: "<unknown>", END: "<end>", PAD: "<pad>"}
-    words = Tokenizer(models.WordLevel({names.get(i, f"t{i}"): i for i in range(VOCABULARY)}, unk_token=names[UNKNOWN]))
+    words = Tokenizer(models.WordLevel({names.get(i, f"t{i}"): i for i in range(count)}, unk_token=names[UNKNOWN]))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=words, unk_token=names[UNKNOWN], eos_token=names[END], pad_token=names[PAD])
 
 
-def endless() -> PreTrainedTokenizerFast:
-    """The same, but what ends or pads a text has ids that no model writes: every response goes on to its limit."""
-    words = tokenizer()
+def endless(size: str) -> PreTrainedTokenizerFast:
+    """The same, but what ends or pads a text has ids that the model doesn't write: every response goes on to its limit."""
+    count = config(size).vocab_size
+    words = tokenizer(count)
     words.add_special_tokens({"eos_token": "<never>", "pad_token": "<nothing>"})
-    assert min(words.eos_token_id, words.pad_token_id) >= VOCABULARY
+    assert len(words) == count + 2
     return words
 
 
@@ -94,11 +123,13 @@ def even(response: Sequence[int]) -> float:
 
 def body(size: str) -> int:
     """Parameters that every token passes through."""
-    shape = SIZES[size]
-    width, hidden, layers = shape["hidden_size"], shape["intermediate_size"], shape["num_hidden_layers"]
-    return layers * (4 * width * width + 3 * width * hidden)
+    shape = config(size)
+    width, heads, keys = shape.hidden_size, shape.num_attention_heads, shape.num_key_value_heads or shape.num_attention_heads
+    attention = 2 * width * (heads + keys) * (shape.head_dim or width // heads)  # queries and the output, keys and values
+    return shape.num_hidden_layers * (attention + 3 * width * shape.intermediate_size)
 
 
 def head(size: str) -> int:
     """Parameters that only tokens to be predicted pass through."""
-    return SIZES[size]["hidden_size"] * VOCABULARY
+    shape = config(size)
+    return shape.hidden_size * shape.vocab_size

@@ -31,7 +31,7 @@ def grpo(size: str, narrow: bool = False) -> Once:
             reward_funcs=even,
             args=arguments(narrow),
             train_dataset=data,
-            processing_class=shapes.endless(),
+            processing_class=shapes.endless(size),
         )
         return timed(trainer, STEPS * shapes.GROUPS * shapes.GROUP)
 

@@ -54,7 +54,7 @@ def ppo(size: str, samples: int, narrow: bool = False) -> Once:
     def once() -> tuple[float, float]:
         clock = Clock()
         trainer = PPOTrainer(
-            args=arguments(), processing_class=shapes.endless(), train_dataset=data, callbacks=[clock], **networks(size, narrow)
+            args=arguments(), processing_class=shapes.endless(size), train_dataset=data, callbacks=[clock], **networks(size, narrow)
         )
         assert trainer.accelerator.mixed_precision == ("no" if narrow else "bf16")
         trainer.train()
