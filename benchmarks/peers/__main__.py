@@ -1,4 +1,4 @@
-"""Tutelage beside its peers, in one run:  python -m benchmarks.peers [--work sft] [--size 11m,60m] [--repeats 5] [--json OUT] [--publish]
+"""Tutelage beside its peers, in one run:  python -m benchmarks.peers [--work sft] [--size 11m,60m] [--repeats 5] [--publish]
 
 Each side is a process in an environment of its own (the peers' are made below build/peers at the first call). Sides take turns on the same
 rows, one at a time. GEMM is measured before and after; nothing is reported where the two differ by more than a fifth, or where another
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.peers import shapes
 from benchmarks.peers.environments import alone, locked, python_of
 from benchmarks.peers.gemm import gemm
 from benchmarks.peers.rival import ROOT, Rival
@@ -35,7 +36,7 @@ def main() -> None:
         sys.exit(f"GEMM changed by more than {DRIFT:.0%} within a comparison: the machine was not alone, and those figures mean nothing")
     print(table(found))
     if asked.publish:
-        replace("peers", table(found), PAGE)
+        replace(asked.publish, table(found), PAGE)
     if asked.json:
         Path(asked.json).write_text(json.dumps([figures.plain() for figures in found], indent=1))
 
@@ -43,13 +44,16 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", default=",".join(WORKS), help="of " + ", ".join(WORKS))
-    parser.add_argument("--size", default="11m,60m", help="of 11m, 60m")
+    parser.add_argument("--size", default="11m,60m", help="of " + ", ".join(shapes.SIZES))
     parser.add_argument("--repeats", type=int, default=5, help="turns of each side")
     parser.add_argument("--json", help="where to write every figure")
-    parser.add_argument("--publish", action="store_true", help="write the table into docs/performance.md")
+    told = "write the table into docs/performance.md: `peers`, or another of its tables"
+    parser.add_argument("--publish", nargs="?", const="peers", metavar="TABLE", help=told)
     asked = parser.parse_args()
     if unknown := [name for name in asked.work.split(",") if name not in WORKS]:
         parser.error(f"no work is called {', '.join(unknown)}; there are {', '.join(WORKS)}")
+    if unknown := [size for size in asked.size.split(",") if size not in shapes.SIZES]:
+        parser.error(f"no size is called {', '.join(unknown)}; there are {', '.join(shapes.SIZES)}")
     return asked
 
 

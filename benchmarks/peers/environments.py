@@ -15,20 +15,26 @@ from benchmarks.peers.rival import ROOT
 
 IDLE = 0.85
 """Share of the processors' time that must be idle before a comparison."""
+HERE, TRL_NOW, TRL_PPO = "here", "trl-1.16.0", "trl-0.29.1"
+PACKAGES = {
+    TRL_NOW: ("trl==1.16.0", "datasets"),
+    TRL_PPO: ("trl==0.29.1", "datasets"),  # the last one with a PPO trainer
+}
+"""What is installed into the environments other than this one."""
 
 
 def python_of(environment: str) -> Path:
-    """The interpreter of an environment: `here`, or `NAME-VERSION` of a package, installed beside the same torch when it is missing."""
-    if environment == "here":
+    """The interpreter of an environment, which is made when it is missing: with the torch and the transformers of this one, so that
+    sides differ in nothing but themselves."""
+    if environment == HERE:
         return Path(sys.executable)
     folder = ROOT / "build" / "peers" / environment
     python, done = folder / "bin" / "python", folder / "installed"
     if not done.exists():
-        name, _, wanted = environment.rpartition("-")
         print(f"making {folder}", file=sys.stderr, flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        torch = f"torch=={version('torch').partition('+')[0]}"
-        for packages in ([torch], [f"{name}=={wanted}", "datasets"]):
+        torch, transformers = (f"{name}=={version(name).partition('+')[0]}" for name in ("torch", "transformers"))
+        for packages in ((torch,), (transformers, *PACKAGES[environment])):
             subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
         done.touch()
     return python

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+SOURCES = (str(ROOT), str(ROOT / "src"))
+"""What our side runs is what stands beside this file, whichever checkout the environment has installed."""
 KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592", "MALLOC_TOP_PAD_": "268435456"}
 """Both sides' allocator keeps what it has: a peer that makes large tensors at every step would otherwise pay for fresh pages each time."""
 
@@ -26,7 +28,7 @@ class Rival:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **KEEP, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **KEEP, "PYTHONPATH": os.pathsep.join(SOURCES)},
             )
         self._answer()
 

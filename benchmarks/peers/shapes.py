@@ -16,6 +16,34 @@ VOCABULARY, CONTEXT = 8192, 512
 SIZES: dict[str, dict[str, int]] = {
     "11m": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6},
     "60m": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 12},
+    # The shapes of usual models, several query heads to a key head: for machines that hold them.
+    "0.6b": {
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+    },
+    "1.7b": {
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+    },
+    "8b": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 128256,
+    },
 }
 SFT_ROWS = 96
 """Examples of fine-tuning."""
@@ -23,13 +51,19 @@ PROMPT, RESPONSE = 128, 64
 """Tokens of preferences."""
 SAMPLED = 64
 """Tokens of a prompt that is sampled from, and of each response."""
+EPISODES, MINIBATCHES, EPOCHS = 64, 4, 4
+"""Of a phase of PPO: responses, optimizer steps per epoch, epochs."""
+GROUPS, GROUP = 8, 8
+"""Of a step of GRPO: prompts, and responses to each."""
+BETA = 0.04
+"""Weight of the KL in GRPO's loss, so that there is a reference to read."""
 UNKNOWN, END, PAD, FIRST = 0, 1, 2, 3
 """Ids of the special tokens, and the first of the others."""
 
 
 def config(size: str, **more: Any) -> LlamaConfig:
-    room = {"vocab_size": VOCABULARY, "max_position_embeddings": 4096}
-    return LlamaConfig(**room, tie_word_embeddings=True, bos_token_id=None, eos_token_id=END, pad_token_id=PAD, **SIZES[size], **more)
+    shape = {"vocab_size": VOCABULARY, "max_position_embeddings": 4096, "tie_word_embeddings": True, **SIZES[size]}
+    return LlamaConfig(**shape, bos_token_id=None, eos_token_id=END, pad_token_id=PAD, **more)
 
 
 def model(size: str, seed: int = 0) -> LlamaForCausalLM:
@@ -38,11 +72,21 @@ def model(size: str, seed: int = 0) -> LlamaForCausalLM:
     return LlamaForCausalLM(config(size))
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """A word a token: `t17` is id 17."""
-    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(VOCABULARY)}, unk_token="t0"))
+def tokenizer(count: int = VOCABULARY) -> PreTrainedTokenizerFast:
+    """A word a token: `t17` is id 17. Special tokens have names that no word begins with: they are cut out of words, too."""
+    names = {UNKNOWN: "<unknown>", END: "<end>", PAD: "<pad>"}
+    words = Tokenizer(models.WordLevel({names.get(i, f"t{i}"): i for i in range(count)}, unk_token=names[UNKNOWN]))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="t0", eos_token="t1", pad_token="t2")
+    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token=names[UNKNOWN], eos_token=names[END], pad_token=names[PAD])
+
+
+def endless(size: str) -> PreTrainedTokenizerFast:
+    """The same, but what ends or pads a text has ids that the model doesn't write: every response goes on to its limit."""
+    count = config(size).vocab_size
+    words = tokenizer(count)
+    words.add_special_tokens({"eos_token": "<never>", "pad_token": "<nothing>"})
+    assert len(words) == count + 2
+    return words
 
 
 def lengths(count: int, seed: int) -> list[int]:
@@ -72,13 +116,20 @@ def text(tokens: Sequence[int]) -> str:
     return " ".join(f"t{token}" for token in tokens)
 
 
+def even(response: Sequence[int]) -> float:
+    """A reward that costs nothing: the share of even ids."""
+    return sum(token % 2 == 0 for token in response) / len(response)
+
+
 def body(size: str) -> int:
     """Parameters that every token passes through."""
-    shape = SIZES[size]
-    width, hidden, layers = shape["hidden_size"], shape["intermediate_size"], shape["num_hidden_layers"]
-    return layers * (4 * width * width + 3 * width * hidden)
+    shape = config(size)
+    width, heads, keys = shape.hidden_size, shape.num_attention_heads, shape.num_key_value_heads or shape.num_attention_heads
+    attention = 2 * width * (heads + keys) * (shape.head_dim or width // heads)  # queries and the output, keys and values
+    return shape.num_hidden_layers * (attention + 3 * width * shape.intermediate_size)
 
 
 def head(size: str) -> int:
     """Parameters that only tokens to be predicted pass through."""
-    return SIZES[size]["hidden_size"] * VOCABULARY
+    shape = config(size)
+    return shape.hidden_size * shape.vocab_size

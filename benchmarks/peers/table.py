@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy import stats
 
-from benchmarks.peers.works import Work
+from benchmarks.peers.works import Side, Work
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,17 @@ class Figures:
     def drift(self) -> float:
         return abs(self.after / self.before - 1)
 
-    def share(self, side: str) -> float:
-        """Useful FLOP/s of the median turn, of GEMM."""
-        return statistics.median(self.rates[side]) * self.work.flops(self.size) / ((self.before + self.after) / 2)
+    def useful(self, side: Side) -> float:
+        """FLOP/s of the median turn."""
+        return statistics.median(self.rates[side.name]) * side.flops(self.size)
 
-    def ratio(self, side: str) -> tuple[float, float, float]:
-        """(geometric mean, low, high) of ours over `side`, paired by turn."""
-        ours = self.rates[self.work.sides[0].name]
-        logs = [math.log(a / b) for a, b in zip(ours, self.rates[side], strict=True)]
+    def share(self, side: Side) -> float:
+        """Of GEMM."""
+        return self.useful(side) / ((self.before + self.after) / 2)
+
+    def ratio(self, ours: Side, peer: Side) -> tuple[float, float, float]:
+        """(geometric mean, low, high) of ours over the peer's, paired by turn."""
+        logs = [math.log(a / b) for a, b in zip(self.rates[ours.name], self.rates[peer.name], strict=True)]
         middle = statistics.mean(logs)
         if len(logs) < 2:
             return math.exp(middle), 0.0, math.inf
@@ -40,29 +43,33 @@ class Figures:
         return math.exp(middle), math.exp(middle - half), math.exp(middle + half)
 
     def plain(self) -> dict[str, Any]:
+        work = self.work
         sides = {
-            side: {"rates": list(rates), "gflops": statistics.median(rates) * self.work.flops(self.size) / 1e9, "share": self.share(side)}
-            for side, rates in self.rates.items()
+            side.name: {"rates": list(self.rates[side.name]), "gflops": self.useful(side) / 1e9, "share": self.share(side)}
+            for side in work.sides
         }
-        ratios = {side.name: dict(zip(("ratio", "low", "high"), self.ratio(side.name))) for side in self.work.sides[1:]}
+        ratios = [
+            {"ours": ours.name, "peer": peer.name, **dict(zip(("ratio", "low", "high"), self.ratio(ours, peer)))}
+            for ours in work.ours
+            for peer in work.peers
+        ]
         gemm = {"before": self.before, "after": self.after}
-        return {"work": self.work.name, "size": self.size, "unit": self.work.unit, "sides": sides, "ratios": ratios, "gemm": gemm}
+        return {"work": work.name, "size": self.size, "unit": work.unit, "sides": sides, "ratios": ratios, "gemm": gemm}
+
+    def row(self, side: Side) -> str:
+        """A line of the table; a peer's says how much faster each of our sides is, in their order."""
+        rates, work = self.rates[side.name], self.work
+        spread = f"{statistics.median(rates):,.1f} ({min(rates):,.1f} to {max(rates):,.1f}) {work.unit}"
+        told = "" if side in work.ours else "; ".join("{:.2f} ({:.2f} to {:.2f})".format(*self.ratio(ours, side)) for ours in work.ours)
+        cells = (f"{work.name} {self.size}", side.name, spread, f"{self.useful(side) / 1e9:,.0f}", f"{self.share(side):.0%}", told)
+        return f"| {' | '.join(cells)} |"
 
 
 def table(found: Sequence[Figures]) -> str:
     lines = [
         "| work | side | median (range) | useful GFLOP/s | share of GEMM | ours is faster by |",
         "| --- | --- | --- | --- | --- | --- |",
+        *(figures.row(side) for figures in found for side in figures.work.sides),
     ]
-    for figures in found:
-        for side in figures.work.sides:
-            rates = figures.rates[side.name]
-            middle, work = statistics.median(rates), figures.work
-            told = "" if side is work.sides[0] else "{:.2f} ({:.2f} to {:.2f})".format(*figures.ratio(side.name))
-            spread = f"{middle:,.1f} ({min(rates):,.1f} to {max(rates):,.1f}) {work.unit}"
-            useful = middle * work.flops(figures.size) / 1e9
-            lines.append(
-                f"| {work.name} {figures.size} | {side.name} | {spread} | {useful:,.0f} | {figures.share(side.name):.0%} | {told} |"
-            )
     gemms = [rate / 1e9 for figures in found for rate in (figures.before, figures.after)]
     return "\n".join([*lines, "", f"GEMM {min(gemms):,.0f} to {max(gemms):,.0f} GFLOP/s; {len(next(iter(found[0].rates.values())))} turns"])

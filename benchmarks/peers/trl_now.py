@@ -31,8 +31,8 @@ PLAIN: dict[str, Any] = {
     "gradient_checkpointing": False,
     "bf16": True,
     "num_train_epochs": 1,
-    "max_length": shapes.CONTEXT,
 }
+TEXTS: dict[str, Any] = {**PLAIN, "max_length": shapes.CONTEXT}
 
 
 class Clock(TrainerCallback):
@@ -61,7 +61,7 @@ def sft(size: str, **settings: Any) -> Once:
     amount = sum(len(row["input_ids"]) for row in rows)
 
     def once() -> tuple[float, float]:
-        arguments = SFTConfig(**PLAIN, **settings)
+        arguments = SFTConfig(**TEXTS, **settings)
         trainer = SFTTrainer(
             model=shapes.model(size), args=arguments, train_dataset=Dataset.from_list(rows), processing_class=shapes.tokenizer()
         )
@@ -81,7 +81,7 @@ def reward(size: str, k: int, count: int) -> Once:
 
     def once() -> tuple[float, float]:
         model = LlamaForSequenceClassification(shapes.config(size, num_labels=1))
-        arguments = RewardConfig(**PLAIN, per_device_train_batch_size=18)
+        arguments = RewardConfig(**TEXTS, per_device_train_batch_size=18)
         data = Dataset.from_list(rows)
         return timed(RewardTrainer(model=model, args=arguments, train_dataset=data, processing_class=shapes.tokenizer()), len(rows))
 
@@ -94,7 +94,7 @@ def dpo(size: str) -> Once:
     rows = [{"prompt": shapes.text(p), "chosen": " " + shapes.text(a), "rejected": " " + shapes.text(b)} for p, (a, b) in given]
 
     def once() -> tuple[float, float]:
-        arguments = DPOConfig(**PLAIN, per_device_train_batch_size=16)
+        arguments = DPOConfig(**TEXTS, per_device_train_batch_size=16)
         model, reference = shapes.model(size), shapes.model(size)
         data = Dataset.from_list(rows)
         trainer = DPOTrainer(model=model, ref_model=reference, args=arguments, train_dataset=data, processing_class=shapes.tokenizer())

@@ -1,12 +1,16 @@
-"""What is compared, with whom, and the useful FLOPs of one unit: 6 per weight and token learnt from; no attention, no padding."""
+"""What is compared, with whom, and the useful FLOPs of one unit: 6 per weight and token learnt from (4 where adapters alone learn), 2 where
+it is only read; no attention, no padding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.peers import shapes
+from benchmarks.peers.environments import HERE, TRL_NOW, TRL_PPO
 
-OURS, TRL = "benchmarks.peers.ours", "benchmarks.peers.trl_now"
-HERE, TRL_NOW = "here", "trl-1.16.0"
+OURS, OUR_ROLLOUTS = "benchmarks.peers.ours", "benchmarks.peers.ours_rollouts"
+TRL, TRL_OF_PPO, TRL_OF_GRPO = "benchmarks.peers.trl_now", "benchmarks.peers.trl_ppo", "benchmarks.peers.trl_grpo"
+Flops = Callable[[str], float]
+"""Useful FLOPs of a unit, by size."""
 
 
 @dataclass(frozen=True)
@@ -15,24 +19,28 @@ class Side:
     environment: str
     module: str
     work: str
+    flops: Flops
 
 
 @dataclass(frozen=True)
 class Work:
-    """The first side is ours."""
+    """Every one of our sides is compared with every peer."""
 
     name: str
     unit: str
-    sides: tuple[Side, ...]
-    flops: Callable[[str], float]
-    """Useful FLOPs of a unit, by size."""
+    ours: tuple[Side, ...]
+    peers: tuple[Side, ...]
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        return self.ours + self.peers
 
 
 def _sft(size: str) -> float:
     return 6 * (shapes.body(size) + 2 / 3 * shapes.head(size))
 
 
-def _reward(k: int) -> Callable[[str], float]:
+def _reward(k: int) -> Flops:
     """A comparison's share of reading the prompt once and each of its k responses once."""
     return lambda size: 6 * shapes.body(size) * (shapes.PROMPT + k * shapes.RESPONSE) / (k * (k - 1) / 2)
 
@@ -46,18 +54,65 @@ def _sample(size: str) -> float:
     return 2 * (shapes.body(size) + shapes.head(size))
 
 
-def _against(name: str, unit: str, flops: Callable[[str], float], **peers: str) -> Work:
-    sides = [Side("Tutelage", HERE, OURS, name), *(Side(peer, TRL_NOW, TRL, work) for peer, work in peers.items())]
-    return Work(name, unit, tuple(sides), flops)
+def _ppo(samples: int, learnt: int) -> Flops:
+    """An episode, with its share of a prompt that `samples` responses hang from: sampling; reference, reward model and value read it; two
+    networks learn from it in every epoch, at `learnt` FLOPs per weight and token."""
+
+    def flops(size: str) -> float:
+        body, words = _response(size, samples)
+        return 2 * (body + words) + 2 * (3 * body + words) + shapes.EPOCHS * learnt * (2 * body + words)
+
+    return flops
+
+
+def _grpo(size: str) -> float:
+    """A completion: 2 for sampling, 2 for the reference, 6 for the policy."""
+    return 10 * sum(_response(size, shapes.GROUP))
+
+
+def _response(size: str, samples: int) -> tuple[float, float]:
+    """(weights of the body, of the words) that a response's tokens pass through, with its share of its prompt."""
+    return shapes.body(size) * shapes.SAMPLED * (1 + 1 / samples), shapes.head(size) * shapes.SAMPLED
+
+
+def _against(name: str, unit: str, flops: Flops, peers: Mapping[str, str]) -> Work:
+    """One side of ours and TRL's current trainers."""
+    sides = (Side(peer, TRL_NOW, TRL, work, flops) for peer, work in peers.items())
+    return Work(name, unit, (Side("Tutelage", HERE, OURS, name, flops),), tuple(sides))
+
+
+def _by_ppo(name: str, samples: int) -> Work:
+    """With four networks, and with one that takes the four roles by adapters, against TRL's four networks."""
+    whole, adapters = _ppo(samples, 6), _ppo(samples, 4)
+    ours = (
+        Side("Tutelage, four networks", HERE, OUR_ROLLOUTS, name, whole),
+        Side("Tutelage, one base with adapters", HERE, OUR_ROLLOUTS, f"{name}, one base", adapters),
+    )
+    peers = (
+        Side("TRL 0.29.1 bf16", TRL_PPO, TRL_OF_PPO, name, whole),
+        Side("TRL 0.29.1, weights in bfloat16", TRL_PPO, TRL_OF_PPO, f"{name}, narrow", whole),
+    )
+    return Work(name, "episodes/s", ours, peers)
+
+
+def _by_grpo() -> Work:
+    peers = (
+        Side("TRL bf16", TRL_NOW, TRL_OF_GRPO, "grpo", _grpo),
+        Side("TRL, weights in bfloat16", TRL_NOW, TRL_OF_GRPO, "grpo, narrow", _grpo),
+    )
+    return Work("grpo", "completions/s", (Side("Tutelage", HERE, OUR_ROLLOUTS, "grpo", _grpo),), peers)
 
 
 WORKS = {
     work.name: work
     for work in (
-        _against("sft", "tokens/s", _sft, **{"TRL bf16": "sft", "TRL bf16, packing": "sft packed"}),
-        _against("reward K=4", "comparisons/s", _reward(4), **{"TRL, all pairs": "reward K=4"}),
-        _against("reward K=9", "comparisons/s", _reward(9), **{"TRL, all pairs": "reward K=9"}),
-        _against("dpo", "pairs/s", _dpo, TRL="dpo"),
-        _against("sample", "tokens/s", _sample, **{"transformers generate": "sample"}),
+        _against("sft", "tokens/s", _sft, {"TRL bf16": "sft", "TRL bf16, packing": "sft packed"}),
+        _against("reward K=4", "comparisons/s", _reward(4), {"TRL, all pairs": "reward K=4"}),
+        _against("reward K=9", "comparisons/s", _reward(9), {"TRL, all pairs": "reward K=9"}),
+        _against("dpo", "pairs/s", _dpo, {"TRL": "dpo"}),
+        _against("sample", "tokens/s", _sample, {"transformers generate": "sample"}),
+        _by_ppo("ppo", 1),
+        _by_ppo("ppo G=4", 4),
+        _by_grpo(),
     )
 }
