@@ -64,10 +64,10 @@ def traversals(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("adapter", ["", "lora", "prefix"])
 @pytest.mark.parametrize("dtype, bound", [(torch.float64, 1e-10), (torch.float32, 1e-6)])
-def test_three_epochs_learn_what_reading_it_in_every_step_teaches(dtype, bound, lora, tmp_path):
-    bench, order = Bench("llama", lora, dtype), places(7)
+def test_three_epochs_learn_what_reading_it_in_every_step_teaches(dtype, bound, adapter, tmp_path):
+    bench, order = Bench("llama", adapter, dtype), places(7)
     told, right = trained(learner(bench, live=True), trees(), order)
     engine = learner(bench, live=False)
     again, found = trained(engine, read_once(work(tmp_path), engine, trees(), order), order)
@@ -76,9 +76,9 @@ def test_three_epochs_learn_what_reading_it_in_every_step_teaches(dtype, bound, 
     assert "reference" not in engine.policy.roles
 
 
-@pytest.mark.parametrize("lora", [False, True])
-def test_one_epoch_is_the_same_to_the_bit_and_begins_with_a_reward_of_nothing(lora, tmp_path):
-    bench, order = Bench("llama", lora, torch.float32, noise=0.0), places(2)
+@pytest.mark.parametrize("adapter", ["", "lora"])
+def test_one_epoch_is_the_same_to_the_bit_and_begins_with_a_reward_of_nothing(adapter, tmp_path):
+    bench, order = Bench("llama", adapter, torch.float32, noise=0.0), places(2)
     told, right = trained(learner(bench, live=True), trees(), order)
     engine = learner(bench, live=False)
     again, found = trained(engine, read_once(work(tmp_path), engine, trees(), order), order)
@@ -114,7 +114,7 @@ def test_what_was_kept_is_not_read_again_and_is_the_same(order, traversals, tmp_
 
 
 def test_the_column_is_what_the_adapters_base_says(tmp_path):
-    engine = learner(Bench(lora=True), live=False)
+    engine = learner(Bench(adapter="lora"), live=False)
     role = engine.policy.roles["policy"]
     known = read_once(work(tmp_path), engine, trees(), places(7))
     bare = Policy({"policy": role, "reference": Role(role.network)})
