@@ -39,7 +39,7 @@ def reward(size: str, k: int) -> Once:
     pairs = tuple((a, b, 2 / (k * (k - 1)), 0.0, 1.0) for a, b in combinations(range(k), 2))
     trees = preferences(64, k, pairs)
     engine = learner(size, Reward(), head=True)
-    each = STEP // (shapes.PROMPT + k * shapes.RESPONSE) or 1
+    each = max(1, round(STEP / (shapes.PROMPT + k * shapes.RESPONSE)))
     return lambda: timed(engine, [trees[n : n + each] for n in range(0, len(trees), each)], len(trees) * len(pairs))
 
 

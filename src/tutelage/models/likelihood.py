@@ -24,7 +24,7 @@ from tutelage.models.fused.functions import ROWS, weight_gradient
 from tutelage.models.kernels.build import address, library
 from tutelage.models.sums import add
 
-CHUNK = 512
+CHUNK = 384
 """Rows whose logits exist at the same time."""
 
 
