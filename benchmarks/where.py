@@ -19,6 +19,8 @@ from tutelage.objectives.sft import SFT
 STEPS, WARM = 4, 3
 PARTS = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "gradients of weights": ("_LinearBackward",),
+    "norms, gates, angles": ("_Norm", "_NormBackward", "_Gated", "_GatedBackward", "_Rotary", "_RotaryBackward"),
     "attention, forward": ("_Attend",),
     "attention, backward": ("_AttendBackward",),
     "likelihood without its products": ("_TotalNLL",),
@@ -40,7 +42,7 @@ def main() -> None:
     spent = {event.key: event.self_cpu_time_total / 1000 / STEPS for event in seen.key_averages()}
     whole = sum(spent.values())
     parts = {part: sum(spent.get(name, 0.0) for name in names) for part, names in PARTS.items()}
-    parts["everything else (norms, rotary angles, SwiGLU, dispatch)"] = whole - sum(parts.values())
+    parts["everything else"] = whole - sum(parts.values())
     tokens = sum(tree.length for step in range(STEPS) for tree in packing.at(step)) / STEPS
     rows = [f"| {part} | {ms:.0f} | {ms / whole:.0%} |" for part, ms in [*parts.items(), ("whole step", whole)]]
     title = f"{size}, {tokens:,.0f} tokens a step, {torch.get_num_threads()} threads"
