@@ -49,8 +49,8 @@ SHAPE: dict[str, Any] = {
 }
 
 
-def config(kind: type[PreTrainedConfig]) -> Any:
-    own = kind(**SHAPE)
+def config(kind: type[PreTrainedConfig], **more: int) -> Any:
+    own = kind(**{**SHAPE, **more})
     own._attn_implementation = "sdpa"
     return own
 
@@ -122,9 +122,10 @@ def test_feed_forward(kind: type[PreTrainedConfig], mlp: type[nn.Module]) -> Non
     ("kind", "attention"),
     [(LlamaConfig, LlamaAttention), (MistralConfig, MistralAttention), (Qwen2Config, Qwen2Attention), (Qwen3Config, Qwen3Attention)],
 )
-def test_attention(kind: type[PreTrainedConfig], attention: Callable[..., nn.Module]) -> None:
-    own = config(kind)
-    turn = LlamaRotaryEmbedding(LlamaConfig(**SHAPE))
+@pytest.mark.parametrize("width", [16, 32, 48])
+def test_attention(kind: type[PreTrainedConfig], attention: Callable[..., nn.Module], width: int) -> None:
+    own = config(kind, head_dim=width)
+    turn = LlamaRotaryEmbedding(config(LlamaConfig, head_dim=width))
     mask = torch.ones(24, 24, dtype=torch.bool).tril()[None, None]
 
     def told(dtype: torch.dtype) -> dict[str, Any]:

@@ -22,12 +22,13 @@ SHAPES = {
     "llama": Dimensions(width=64, layers=2, heads=2, context=300, spread=0.2),
     "llama-grouped": Dimensions(width=128, layers=2, heads=4, kv_heads=2, context=300, spread=0.15),
     "llama-narrow": Dimensions(width=64, layers=2, heads=4, context=300, spread=0.2),
+    "llama-of-48": Dimensions(width=192, layers=2, heads=4, context=300, spread=0.1),
     "qwen3": Dimensions(width=128, layers=2, heads=4, kv_heads=1, context=300, spread=0.15),
     "mistral": Dimensions(width=64, layers=2, heads=2, context=300, window=9, spread=0.2),
     "gemma3": Dimensions(width=64, layers=2, heads=2, kv_heads=1, context=300, window=11, spread=0.1),
     "gpt2": Dimensions(width=64, layers=2, heads=2, context=300, spread=0.2),
 }
-WHOLE = {"llama", "llama-grouped", "qwen3", "mistral"}
+WHOLE = {"llama", "llama-grouped", "llama-narrow", "llama-of-48", "qwen3", "mistral"}
 PROMPTS = [[3, 9, 8, 7, 4], [3, 4], [3, 9, 8, 7, 4], [3, *range(5, 45), 4], [6], [3, 4], [3, 12, 13, 4]] * 3
 ADDRESSES = [("slots", n) for n in range(len(PROMPTS))]
 

@@ -97,7 +97,7 @@ def attention(
 ) -> tuple[Tensor, Tensor | None]:
     """What Llama, Mistral, Qwen 2 and Qwen 3 share: projections, norms of heads where there are any, angles, attention, output."""
     cos, sin = position_embeddings
-    if past_key_values is not None or not takes(hidden_states) or cos.dtype != hidden_states.dtype or self.head_dim % (2 * COLUMNS):
+    if past_key_values is not None or not takes(hidden_states) or cos.dtype != hidden_states.dtype or self.head_dim % COLUMNS:
         given = {"position_embeddings": position_embeddings, "attention_mask": attention_mask, "past_key_values": past_key_values}
         return type(self).forward(self, hidden_states, **{**told, **given})
     rows = hidden_states.shape[:-1]

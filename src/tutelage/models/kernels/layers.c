@@ -80,7 +80,7 @@ void gated_backward(bf16 *da, bf16 *db, const bf16 *g, const bf16 *a, const bf16
 
 /* ---- rotary ----------------------------------------------------------------------------------------------------------------------- */
 
-/* y, x: [T][heads][d], rows of tokens `y_token`, `x_token` apart; cos, sin: [T][d]. `back`: the gradient's way. d a multiple of 32. */
+/* y, x: [T][heads][d], rows of tokens `y_token`, `x_token` apart; cos, sin: [T][d]. `back`: the gradient's way. */
 void rotary(bf16 *y, int64_t y_token, const bf16 *x, int64_t x_token, const bf16 *cos_Td, const bf16 *sin_Td, int64_t T, int64_t heads,
             int64_t d, int back) {
 #pragma omp parallel for

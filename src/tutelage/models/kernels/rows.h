@@ -40,15 +40,22 @@ static inline void gated16(bf16 *y, const bf16 *a, const bf16 *b, int kind) {
     store16(y, _mm512_mul_ps(_mm512_mul_ps(x, gate16(x, kind)), wide16(b)));
 }
 
-/* A head of d numbers; y may be x. `back`: the gradient's way. */
+static inline __m512 wide_some(const bf16 *x, __mmask16 in) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(in, x)), 16));
+}
+
+static inline void store_some(bf16 *to, __m512 x, __mmask16 in) { _mm256_mask_storeu_epi16(to, in, narrow16(x)); }
+
+/* A head of d numbers, d a multiple of 16; y may be x. `back`: the gradient's way. */
 static inline void rotary_row(bf16 *y, const bf16 *x, const bf16 *cos_d, const bf16 *sin_d, int64_t d, int back) {
     const int64_t half = d / 2;
     for (int64_t i = 0; i < half; i += 16) {
-        const __m512 first = wide16(x + i), second = wide16(x + half + i);
-        const __m512 s1 = wide16(sin_d + (back ? half : 0) + i), s2 = wide16(sin_d + (back ? 0 : half) + i);
+        const __mmask16 in = half - i < 16 ? 0xff : 0xffff;
+        const __m512 first = wide_some(x + i, in), second = wide_some(x + half + i, in);
+        const __m512 s1 = wide_some(sin_d + (back ? half : 0) + i, in), s2 = wide_some(sin_d + (back ? 0 : half) + i, in);
         const __m512 a = _mm512_mul_ps(second, s1), b = _mm512_mul_ps(first, s2);
-        const __m512 one = _mm512_mul_ps(first, wide16(cos_d + i)), two = _mm512_mul_ps(second, wide16(cos_d + half + i));
-        store16(y + i, back ? _mm512_add_ps(one, a) : _mm512_sub_ps(one, a));
-        store16(y + half + i, back ? _mm512_sub_ps(two, b) : _mm512_add_ps(two, b));
+        const __m512 one = _mm512_mul_ps(first, wide_some(cos_d + i, in)), two = _mm512_mul_ps(second, wide_some(cos_d + half + i, in));
+        store_some(y + i, back ? _mm512_add_ps(one, a) : _mm512_sub_ps(one, a), in);
+        store_some(y + half + i, back ? _mm512_sub_ps(two, b) : _mm512_add_ps(two, b), in);
     }
 }
