@@ -57,7 +57,8 @@ def takes(model: PreTrainedModel) -> bool:
     plain = all(type(module) is nn.Linear and (module.bias is None or name in "q_proj k_proj v_proj") for name, module in linear)
     if not plain or KINDS.get(type(layers[0].mlp.act_fn)) != SILU or layers[0].self_attn.head_dim % COLUMNS:
         return False
-    return all(size % 32 == 0 for _, module in linear for size in module.weight.shape)
+    narrow = all(p.dtype == torch.bfloat16 for layer in layers for p in layer.parameters())
+    return narrow and all(size % 32 == 0 for _, module in linear for size in module.weight.shape)
 
 
 class Steps:
