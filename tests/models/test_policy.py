@@ -1,5 +1,7 @@
 """Reading: packed trees against separate passes for every K, dense against blocks, chunks, roles on one base."""
 
+import copy
+
 import pytest
 import torch
 from transformers import AttentionInterface
@@ -12,7 +14,7 @@ from tutelage.engine.invariants.oracle import separate_reads
 from tutelage.models import heads
 from tutelage.models.attention import DENSE, TREE, plan
 from tutelage.models.policy import Policy
-from tutelage.models.roles import Role
+from tutelage.models.roles import Role, causal
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 
@@ -131,3 +133,28 @@ def test_adapters_on_one_base_share_it_and_train_apart() -> None:
     read["logp"].sum().backward()
     moved = {name.split(".")[-2] for name, p in adapted.named_parameters() if p.grad is not None}
     assert moved == {"policy"}
+
+
+@pytest.mark.parametrize("adapter", ["", "lora"])
+def test_a_value_on_the_policys_hidden_states_is_read_in_its_traversal(adapter: str) -> None:
+    """One traversal; its numbers and gradients are those of two networks with equal weights, added up."""
+    bench, batch, needs = Bench(adapter=adapter), pack(random_trees(3, 4)), ("logp", "value@value")
+    joint_network, *twins = (policy(bench, needs).roles["policy"].network for _ in range(3))
+    head, name = policy(bench, needs).roles["value"].head, "policy" if adapter else None
+    apart = Policy({"policy": Role(twins[0], name, None, True), "value": Role(twins[1], name, head, True)})
+    joint = {"policy": Role(joint_network, name, None, True), "value": Role(joint_network, name, copy.deepcopy(head), True)}
+    together, runs = Policy(joint), list[int]()
+    causal(joint_network).base_model.register_forward_pre_hook(lambda *_: runs.append(1))
+    reads = [made.read(batch, needs) for made in (apart, together)]
+    assert runs == [1]
+    for need in needs:
+        assert torch.equal(reads[0][need], reads[1][need])
+    for read in reads:
+        (read["logp"].sin().sum() + 3 * read["value@value"].cos().sum()).backward()
+    for p, *others in zip(joint_network.parameters(), *(twin.parameters() for twin in twins), strict=True):
+        grads = [other.grad for other in others if other.grad is not None]
+        assert (p.grad is None) == (not grads)
+        if p.grad is not None:
+            torch.testing.assert_close(p.grad, sum(grads[1:], grads[0]), rtol=1e-10, atol=1e-12)
+    own = together.trainable()
+    assert own["value"] == list(joint["value"].head.parameters()) and len(own["policy"]) == len(apart.trainable()["policy"])

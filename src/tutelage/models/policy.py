@@ -1,8 +1,9 @@
-"""A policy: one or more roles read together in one traversal each over the same packed stream.
+"""A policy: one or more roles read together over the same packed stream.
 
 `read(batch, ("logp", "logp@reference", "value@value"))` runs every role's network once over the stream, prompts once however
-many responses hang from them, and returns what was asked for at the trained rows. Roles that do not train are read without
-gradient. Losses see only what `read` returns.
+many responses hang from them, and returns what was asked for at the trained rows. Roles of one network and adapter (a value that is a
+head on the policy's own hidden states) share that traversal. Roles that do not train are read without gradient. Losses see only what
+`read` returns.
 
 T tokens, M trained tokens, R responses, D width.
 """
@@ -79,7 +80,7 @@ class Policy:
         self.precision = "float32"
 
     def read(self, batch: PackedBatch, needs: Sequence[str]) -> dict[str, Tensor]:
-        """What `needs` names (see `objectives.objective.Read`), one traversal a role. Raises KeyError for an unknown role."""
+        """What `needs` names (see `objectives.objective.Read`). Raises KeyError for an unknown role."""
         wanted: dict[str, list[str]] = {}
         for need in needs:
             quantity, _, role = need.partition("@")
@@ -88,8 +89,14 @@ class Policy:
             if quantity == "kl":
                 wanted.setdefault(role, [])
         stream_plan = plan(batch)
+        traversals: dict[tuple[int, str | None], Tensor] = {}
+        hidden: dict[str, Tensor] = {}
         # References first: their hidden states are constants of the policy's reading.
-        hidden = {role: self._hidden(role, batch, stream_plan) for role in sorted(wanted, key=lambda r: r == "policy")}
+        for role in sorted(wanted, key=lambda r: r == "policy"):
+            way = self.roles[role].traversal
+            if way not in traversals:
+                traversals[way] = self._hidden(role, batch, stream_plan)
+            hidden[role] = traversals[way]
         read: dict[str, Tensor] = {}
         for role, names in wanted.items():
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.roles[role].trains), self._autocast():
@@ -99,7 +106,8 @@ class Policy:
     def _hidden(self, name: str, batch: PackedBatch, stream_plan: Plan) -> Tensor:
         """[T, D] the last hidden states of a role."""
         role = self.roles[name]
-        gradient = torch.is_grad_enabled() and role.trains
+        learns = any(other.trains for other in self.roles.values() if other.traversal == role.traversal)
+        gradient = torch.is_grad_enabled() and learns
         with torch.set_grad_enabled(gradient), active(role), self._autocast():
             if self.attention == SEPARATE:
                 past = (lambda rows: cached(role, rows)) if has_prefix(role) else None

@@ -23,6 +23,11 @@ class Role:
     head: ScalarHead | None = None
     trains: bool = False
 
+    @property
+    def traversal(self) -> tuple[int, str | None]:
+        """Which hidden states it reads: roles for which this is equal differ in their heads alone."""
+        return id(self.network), self.adapter
+
     def parameters(self) -> list[nn.Parameter]:
         """What this role trains: its adapter where it has one, otherwise the whole network; and its head."""
         inner = causal(self.network)
