@@ -32,7 +32,7 @@ RUNTIME = 0.65 * 2**30
 """Bytes of Python and torch themselves."""
 MICRO_TOKENS = 4096
 REINFORCED = {"ppo": (4, 2), "grpo": (3, 1)}
-"""Roles that read, and how many of them train."""
+"""Traversals of a reading, and how many of them are trained; one less of both where PPO's value is a head on the policy's."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,24 @@ def tokens_of(recipe: Recipe, step: Step) -> int | None:
 def operations(step: Step) -> int:
     """Per parameter and token that is counted."""
     if step.method in REINFORCED:  # sampled, read by every role, trained in one or two
-        roles, trained = REINFORCED[step.method]
+        roles, trained = traversals(step)
         return 6 + roles * 2 + trained * 6
     if step.objective is not None:  # trained, and read by the reference
         return 6 + 2
     return 4 if step.stage.produces == "report" else 6
 
 
+def traversals(step: Step) -> tuple[int, int]:
+    """Of a stage that reinforces: how many networks read, and train."""
+    shared = int(step.settings.get("value") == "shared")
+    roles, trained = REINFORCED[step.method]
+    return roles - shared, trained - shared
+
+
 def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None) -> float:
     """Peak bytes of a stage."""
     trains = step.stage.produces in ("model", "reward")
-    roles, trained = REINFORCED.get(step.method, (networks(step), int(trains)))
+    roles, trained = traversals(step) if step.method in REINFORCED else (networks(step), int(trains))
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
     rows = micro or micro_tokens(step)
     weights = 4.0 * network.parameters * roles

@@ -7,25 +7,28 @@ What probes see during training (answers, scores, KL on prompts that nothing lea
 about the answers is not read here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge
 
+from tutelage.core.artifact import Artifact
 from tutelage.core.text import Prompt
 from tutelage.data.render import Renderer
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Probe, train
-from tutelage.models.adapters import Adapter
+from tutelage.models import adapters
+from tutelage.models.adapters import Adapter, Lora
 from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
 from tutelage.models.prefix import Prefix
 from tutelage.models.roles import Role
 from tutelage.models.sampling import Sampling
+from tutelage.models.weights import load_head
 from tutelage.objectives.mixture import with_text
 from tutelage.objectives.objective import Objective
 from tutelage.objectives.sft import SFT
@@ -55,8 +58,8 @@ class Learning:
     credit: Crediting
     rates: Mapping[str, Rates]
     """By role."""
-    roles: Mapping[str, Role]
-    """Beside the policy and its reference; "reward" where a model rewards."""
+    roles: Callable[[Role], Mapping[str, Role]]
+    """Given the policy, those beside it and its reference; "reward" where a model rewards."""
 
 
 @dataclass(frozen=True)
@@ -123,18 +126,31 @@ class Reinforced:
         update = phase.epochs * phase.prompts * (PROMPT + answers) + phase.steps * (self.ptx.tokens if self.ptx else 0)
         return (self.updates or budget(context.model).updates) * update
 
-    def judge(self, work: Work) -> dict[str, Role]:
-        """The reward model as a role; nothing where a rule rewards."""
+    def judge(self, work: Work, policy: Role) -> dict[str, Role]:
+        """The reward model as a role: an adapter of the policy's base where it was learnt as one on the same weights, else a network of its
+        own; nothing where a rule rewards."""
         if self.rule:
             return {}
-        folder = work.parent("reward_model").path / "model"
-        return {"reward": load_role(folder, torch.float32)[0]}
+        folder = work.parent("reward_model").path
+        if not self._one_base(work):
+            return {"reward": load_role(folder / "model", torch.float32)[0]}
+        network: Any = policy.network
+        return {"reward": Role(adapters.load(network, folder / "adapter", "reward"), "reward", load_head(folder / "model"))}
+
+    def _one_base(self, work: Work) -> bool:
+        start, judge = work.sources["init"], work.parent("reward_model")
+        own = judge.settings.get("adapter") or {}
+        begun = judge.parents.get(judge.settings.get("init", ""))  # None: with the recipe's model
+        same = begun == (start.hash if isinstance(start, Artifact) else None)
+        return same and isinstance(self.adapter, Lora) and own.get("kind") == "lora" and not own["dora"]
 
     def reinforce(self, work: Work, how: Learning) -> dict[str, Any]:
         """The stage itself."""
         model, words = begin(work)
         render = renderer(model, words, self.adapter)
-        policy = policy_of(work, self.machine, self._roles(learner(model, self.adapter, work.seed), how), words, self.adapter)
+        roles = self._roles(learner(model, self.adapter, work.seed), how)
+        networks = len({id(role.network) for role in roles.values()})
+        policy = policy_of(work, self.machine, roles, words, self.adapter)
         speaker = RoleSpeaker(policy, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.max_tokens)
@@ -156,12 +172,12 @@ class Reinforced:
         shown, every = ("score", "kl", "length"), self.machine.checkpoint_every
         probe = self._probe(work, policy, speaker, render, collector)
         train(engine, Rollouts(collector, text), steps, work.dir, work.progress, work.name, every, probe, shown)
-        return {**leave(work, policy, policy.roles["policy"]), "prompts": len(asked), "steps": steps}
+        return {**leave(work, policy, policy.roles["policy"]), "prompts": len(asked), "steps": steps, "networks": networks}
 
     def _roles(self, policy: Role, how: Learning) -> dict[str, Role]:
         """The reference is kept only where the credit, or a probe, reads it."""
         read = "logp@reference" in how.credit.needs or self.probe_every
-        return {"policy": policy, **({"reference": frozen(policy)} if read else {}), **how.roles}
+        return {"policy": policy, **({"reference": frozen(policy)} if read else {}), **how.roles(policy)}
 
     def _phases(self, work: Work) -> Phases:
         """Every seed of a recipe samples anew."""

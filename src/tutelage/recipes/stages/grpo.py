@@ -6,6 +6,7 @@ leads to another optimum (docs/decisions.md). Without either the reference is re
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from tutelage.engine.rates import Rates
@@ -42,4 +43,4 @@ class Grpo(Reinforced):
     def run(self, work: Work) -> dict[str, Any]:
         kept = tuple(need for need in self.loss.needs if "@" in need)
         credit = GroupCredit(self.kl_coef, self.baseline, self.scale, kept)
-        return self.reinforce(work, Learning("grpo", self.loss, credit, {"policy": self.rates}, self.judge(work)))
+        return self.reinforce(work, Learning("grpo", self.loss, credit, {"policy": self.rates}, partial(self.judge, work)))

@@ -2,20 +2,22 @@
 
 Beside the roles of every stage of reinforcement learning (recipes/reinforced.py) there is the value model, which begins as the network
 of the reward model (under a rule, of the policy) with a head of zeros. InstructGPT, appendix C.4, keeps the reward model's head;
-trained at last tokens only, it explains returns at the others far worse than nothing would (docs/decisions.md).
+trained at last tokens only, it explains returns at the others far worse than nothing would (docs/decisions.md). With an adapter all
+roles can be adapters of one base, and with `value: shared` the value is no more than a head.
 """
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal, cast
 
 from tutelage.engine.rates import Rates
+from tutelage.models import adapters
+from tutelage.models.adapters import Lora
 from tutelage.models.heads import ScalarHead
-from tutelage.models.roles import Role, width
+from tutelage.models.roles import Role, causal, width
 from tutelage.objectives.ppo import PPO
 from tutelage.recipes.reinforced import Learning, Reinforced
-from tutelage.recipes.training import begin
 from tutelage.recipes.work import Work
 from tutelage.rollouts.credit import Credit
 
@@ -28,16 +30,30 @@ class Ppo(Reinforced):
     produces: ClassVar[Literal["model"]] = "model"
 
     loss: PPO = field(default_factory=PPO)
+    value: Literal["own", "shared"] = "own"
+    """own: a network of its own, or an adapter where the policy is one; shared: a head on the policy's hidden states, which then learn from
+    both losses (loss.value_coef is usually 0.1 there). Half the work, and the policy pays for what the value learns."""
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
 
     def run(self, work: Work) -> dict[str, Any]:
-        judge = self.judge(work)
         rates = {"policy": self.rates, "value": self.value_rates}
-        return self.reinforce(work, Learning("ppo", self.loss, Credit(self.kl_coef), rates, {**judge, "value": self._value(work, judge)}))
+        return self.reinforce(work, Learning("ppo", self.loss, Credit(self.kl_coef), rates, partial(self._beside, work)))
 
-    def _value(self, work: Work, judge: Mapping[str, Role]) -> Role:
-        if not judge:
-            base, _ = begin(work)
-            return Role(base, None, ScalarHead(width(base)), trains=True)
-        reward = judge["reward"]
-        return Role(copy.deepcopy(reward.network), reward.adapter, ScalarHead(width(reward.network)), trains=True)
+    def _beside(self, work: Work, policy: Role) -> dict[str, Role]:
+        judge = self.judge(work, policy)
+        return {**judge, "value": self._value(work, policy, judge.get("reward"))}
+
+    def _value(self, work: Work, policy: Role, reward: Role | None) -> Role:
+        """With a head of zeros. An adapter on the reward model's own network leaves that, read without it, as it is."""
+        if self.value == "shared":
+            return Role(policy.network, policy.adapter, ScalarHead(width(policy.network)), trains=True)
+        lora = self.adapter if isinstance(self.adapter, Lora) else None
+        begins = reward or Role(policy.network if lora else causal(policy.network))
+        network, head = cast(Any, begins.network), ScalarHead(width(begins.network))
+        if begins.adapter == "reward":
+            adapters.duplicate(network, "reward", "value")
+        elif lora and begins.adapter is None:
+            network = begins.network = adapters.wrap(network, lora, "value", work.seed)
+        else:
+            return Role(copy.deepcopy(network), begins.adapter, head, trains=True)
+        return Role(network, "value", head, trains=True)
