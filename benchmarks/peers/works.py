@@ -55,8 +55,8 @@ def _sample(size: str) -> float:
 
 
 def _ppo(samples: int, learnt: int, bodies: int) -> Flops:
-    """An episode, with its share of a prompt that `samples` responses hang from: sampling; reference, reward model and value read it; one or
-    two bodies learn from it in every epoch, at `learnt` FLOPs per weight and token."""
+    """An episode, with its share of a prompt that `samples` responses hang from: sampling; reference, reward model and value read it;
+    `bodies` of them learn from it in every epoch, at `learnt` FLOPs per weight and token."""
 
     def flops(size: str) -> float:
         body, words = _response(size, samples)

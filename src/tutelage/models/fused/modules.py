@@ -15,6 +15,7 @@ from transformers.activations import ACT2FN
 
 from tutelage.models.fused import functions
 from tutelage.models.fused.functions import COLUMNS, GELU, SILU
+from tutelage.models.fused.lora import lora
 from tutelage.models.fused.packed import MOST, product
 from tutelage.models.kernels.build import library
 
@@ -42,6 +43,8 @@ def known(module: nn.Module) -> Callable[..., Any] | None:
     own = type(module)
     if own is nn.Linear:
         return linear
+    if own.__module__ == "peft.tuners.lora.layer" and own.__name__ == "Linear":
+        return lora
     return FORWARD.get(own.__name__) if own.__module__.startswith("transformers.models.") else None
 
 
