@@ -78,7 +78,7 @@ class _Lora(torch.autograd.Function):
         x_TD, grad_TO = (y.reshape(-1, y.shape[-1]) for y in (x, grad))
         dz_Tp = grad_TO @ b_Op
         if a_rD.requires_grad:
-            _add(a_rD, _product(dz_Tp, x_TD)[: len(a_rD)])
+            _add(a_rD, _product(x_TD, dz_Tp)[:, : len(a_rD)].T)
         if b_Or.requires_grad:
             _add(b_Or, _product(grad_TO, z_Tp)[:, : b_Or.shape[1]] * ctx.scale)
         dx = (grad_TO @ weight_OD).addmm_(dz_Tp, a_pD).view_as(x) if ctx.needs_input_grad[0] else None
@@ -86,7 +86,7 @@ class _Lora(torch.autograd.Function):
 
 
 def _product(left_TO: Tensor, right_TD: Tensor) -> Tensor:
-    """[O, D] left' right in float32."""
+    """[O, D] left' right in float32; our kernel shares out columns of the left, so that is the wide one."""
     made_OD = torch.empty(left_TO.shape[1], right_TD.shape[1])
     weight_gradient(made_OD, left_TO, right_TD, fresh=True)
     return made_OD
