@@ -16,10 +16,11 @@ from transformers import PreTrainedModel
 
 from tutelage.data.batch import PackedBatch, pack
 from tutelage.data.tree import Tree
-from tutelage.models.attention import Plan, native, padded, plan
+from tutelage.models.attention import Plan, padded, plan
 from tutelage.models.attention.beside import Scoring
+from tutelage.models.attention.native import STEP, WIDEST, attend
 from tutelage.models.decoding import PREFILL, Forward, Prompt
-from tutelage.models.kernels.build import address, library
+from tutelage.models.kernels.build import address, library, native
 from tutelage.models.precision import computes
 
 KEYS, BLOCK = 16, 64
@@ -30,7 +31,7 @@ def takes(model: PreTrainedModel) -> bool:
     """Can our kernels decode for this model?"""
     config = model.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    fits = width % native.STEP == 0 and width <= native.WIDEST
+    fits = width % STEP == 0 and width <= WIDEST
     return fits and library() is not None and model.device.type == "cpu" and computes(model) == torch.bfloat16
 
 
@@ -71,7 +72,7 @@ class Kept:
     def write(self, k_NHd: Tensor, v_NHd: Tensor, column_N: Tensor) -> None:
         """Into the columns of slot 0."""
         k_NHd, v_NHd = _laid(k_NHd), _laid(v_NHd)
-        native.native().keep(ctypes.byref(self.call()), *_rows(k_NHd), *_rows(v_NHd), address(column_N), ctypes.c_int64(len(column_N)))
+        native().keep(ctypes.byref(self.call()), *_rows(k_NHd), *_rows(v_NHd), address(column_N), ctypes.c_int64(len(column_N)))
 
     def call(self) -> KeptCall:
         return KeptCall(*self.values.shape, self.keys.data_ptr(), self.values.data_ptr())
@@ -125,7 +126,7 @@ class SlotCache:
         out_BHd = torch.empty_like(q_BHd, memory_format=torch.contiguous_format)
         kept = (ctypes.byref(each[layer].call()) for each in (self.prompts, self.own))
         rows = self.rows(q_BHd.shape[1], scale, self.sight(window))
-        native.native().decode_attention(*kept, ctypes.byref(rows), *_rows(q_BHd), *_rows(k_BHd), *_rows(v_BHd), address(out_BHd))
+        native().decode_attention(*kept, ctypes.byref(rows), *_rows(q_BHd), *_rows(k_BHd), *_rows(v_BHd), address(out_BHd))
         return out_BHd[:, None]
 
     def rows(self, heads: int, scale: float, sight: Sight) -> RowsCall:
@@ -155,7 +156,7 @@ class _Reading:
     def attend(self, kept: Kept, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
         q_THd, k_THd, v_THd = (x[0].transpose(0, 1) for x in (q, k, v))
         kept.write(k_THd, v_THd, self.column_T)  # rows beyond the stream are padding
-        return native.attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window))[None]
+        return attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window))[None]
 
 
 def read(prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[SlotCache, Tensor]:

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tutelage.models import slots
-from tutelage.models.attention import native
 from tutelage.models.decoding import Cache
 from tutelage.models.fused.functions import COLUMNS, SILU
 from tutelage.models.fused.modules import KINDS, window_of
 from tutelage.models.fused.packed import ROOM, pack_weight
-from tutelage.models.kernels.build import address
+from tutelage.models.kernels.build import address, native
 from tutelage.models.slots import KeptCall, Sight, SlotCache
 
 FAMILIES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
@@ -85,7 +84,7 @@ class Steps:
         rows = cache.rows(self.heads, self.scale, Sight(first_LB, sights[0].last_B, own_LB))
         room = [x_B1D.new_empty(size) for size in self._rooms(len(ids_B1))]
         step = _Step(*(x.data_ptr() for x in (x_B1D, *room, *angles)))
-        native.native().decode_step(*map(ctypes.byref, (self.shape, layers, rows)), address(first_LB), address(own_LB), ctypes.byref(step))
+        native().decode_step(*map(ctypes.byref, (self.shape, layers, rows)), address(first_LB), address(own_LB), ctypes.byref(step))
         return x_B1D
 
     def _layer(self, layer: int, cache: SlotCache) -> _Layer:

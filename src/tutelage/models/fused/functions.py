@@ -14,18 +14,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear as plain_linear
 
-from tutelage.models.kernels.build import address, library
+from tutelage.models.kernels.build import address, native
 
 COLUMNS, ROWS = 16, 32
 """What rows' widths must be multiples of, and, in a weight's gradient, all sizes."""
 SILU, GELU = 0, 1
 """As layers.c numbers them."""
-
-
-def native() -> ctypes.CDLL:
-    found = library()
-    assert found is not None
-    return found
 
 
 def master_of(weight: Tensor) -> Tensor | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tutelage.models.fused.functions import ROWS, native
-from tutelage.models.kernels.build import address, library
+from tutelage.models.fused.functions import ROWS
+from tutelage.models.kernels.build import address, native, takes
 
 MOST = 1024
 """Rows beyond which torch's own product is as fast."""
@@ -32,7 +32,7 @@ class Packed:
 
 def pack_weight(weight_OD: Tensor) -> Packed | None:
     """The packed weight, or None where our kernel can't take it."""
-    if library() is None or weight_OD.dtype != torch.bfloat16 or weight_OD.device.type != "cpu" or any(n % ROWS for n in weight_OD.shape):
+    if not takes(weight_OD) or any(n % ROWS for n in weight_OD.shape):
         return None
     weight_OD = weight_OD.detach().contiguous()
     tiles, sizes = torch.empty_like(weight_OD), map(ctypes.c_int64, weight_OD.shape)
