@@ -144,8 +144,6 @@ void decode_attention(const Kept *prompts, const Kept *own, const Rows *r, const
 
 /* ---- products --------------------------------------------------------------------------------------------------------------------- */
 
-#define WORDS 512 /* numbers of a tile */
-
 /* The tiles of W [O][D], for each 16 outputs one after another; O and D multiples of 32. */
 void pack_weight(bf16 *out, const bf16 *w, int64_t O, int64_t D) {
 #pragma omp parallel for
@@ -176,25 +174,7 @@ static void multiply_rows(bf16 *y, const bf16 *rows, const bf16 *w, int64_t M, i
 #pragma omp for schedule(static)
     for (int64_t o = 0; o < O; o += 32)
         for (int64_t m = 0; m < M; m += 32) {
-            const bf16 *a = rows + m / 16 * steps * WORDS, *b = w + o / 16 * steps * WORDS;
-            _tile_zero(0);
-            _tile_zero(1);
-            _tile_zero(2);
-            _tile_zero(3);
-            for (int64_t k = 0; k < steps; k++) {
-                _tile_loadd(4, a + k * WORDS, 64);
-                _tile_loadd(6, b + k * WORDS, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_loadd(7, b + (k + steps) * WORDS, 64);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_loadd(5, a + (k + steps) * WORDS, 64);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
-            _tile_stored(0, c, 128);
-            _tile_stored(1, c + 16, 128);
-            _tile_stored(2, c + 16 * 32, 128);
-            _tile_stored(3, c + 16 * 32 + 16, 128);
+            multiply_packed(c, 32, rows + m / 16 * steps * WORDS, w + o / 16 * steps * WORDS, steps, 1, NULL);
             for (int64_t i = 0; i < 32 && m + i < M; i++)
                 for (int64_t j = 0; j < 32; j += 16) {
                     bf16 *to = y + (m + i) * O + o + j;
