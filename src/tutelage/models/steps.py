@@ -37,8 +37,7 @@ class _Layer(ctypes.Structure):
 class _Shape(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("layers", "D", "F", "kv_heads", "d")),
-        ("kind", ctypes.c_int32),
-        *((name, ctypes.c_float) for name in ("unit", "eps")),
+        ("eps", ctypes.c_float),
         ("norm", ctypes.c_void_p),
     )
 
@@ -69,7 +68,7 @@ class Steps:
         self.heads, self.scale = first.self_attn.q_proj.out_features // first.self_attn.head_dim, first.self_attn.scaling
         kv_heads, width = first.self_attn.k_proj.out_features // first.self_attn.head_dim, first.self_attn.head_dim
         sizes = (len(inner.layers), first.mlp.gate_proj.in_features, first.mlp.gate_proj.out_features, kv_heads, width)
-        self.shape = _Shape(*sizes, SILU, 0.0, inner.norm.variance_epsilon, inner.norm.weight.data_ptr())
+        self.shape = _Shape(*sizes, inner.norm.variance_epsilon, inner.norm.weight.data_ptr())
         self.windows = [window_of(layer.self_attn) for layer in inner.layers]
         self.weights = [_weights(layer) for layer in inner.layers]
 

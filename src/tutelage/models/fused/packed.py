@@ -44,8 +44,8 @@ def product(x: Tensor, weight: Packed) -> Tensor:
     """x W', over the last dimension of x."""
     x = x.contiguous()
     y = x.new_empty(*x.shape[:-1], weight.outputs)
-    rows, columns = x.numel() // weight.columns, ctypes.c_int64(weight.columns)
-    native().product(address(y), address(x), columns, address(weight.tiles), ctypes.c_int64(rows), ctypes.c_int64(weight.outputs), columns)
+    sizes = map(ctypes.c_int64, (x.numel() // weight.columns, weight.outputs, weight.columns))
+    native().product(*map(address, (y, x, weight.tiles)), *sizes)
     return y
 
 
