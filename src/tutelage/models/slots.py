@@ -160,7 +160,7 @@ class _Reading:
 
 
 def read(prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[SlotCache, Tensor]:
-    """A SlotCache of all rows: see `decoding.Kind`."""
+    """A SlotCache of all rows: see `decoding`."""
     distinct = list(dict.fromkeys(prompts))
     place = {prompt: n for n, prompt in enumerate(distinct)}
     row_B = torch.tensor([place[prompt] for prompt in prompts])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from tutelage.models.fused.functions import ROWS
 from tutelage.models.kernels.build import address, native, takes
@@ -50,9 +51,11 @@ def product(x: Tensor, weight: Packed) -> Tensor:
 
 
 @contextmanager
-def packed(network: nn.Module) -> Iterator[None]:
-    """Within, the network's fused linear layers (models/fused/modules.py) multiply few rows by packed weights."""
-    layers = [m for m in network.modules() if type(m) is nn.Linear and "forward" in vars(m) and m is not _output(network)]
+def packed(network: PreTrainedModel) -> Iterator[None]:
+    """Within, the network's fused linear layers (models/fused/modules.py) multiply few rows by packed weights; but for the matrix of words,
+    which the sampler packs itself."""
+    words = network.get_output_embeddings()
+    layers = [m for m in network.modules() if type(m) is nn.Linear and "forward" in vars(m) and m is not words]
     if sum(layer.weight.numel() for layer in layers) * 2 > ROOM:
         layers = []
     try:
@@ -62,8 +65,3 @@ def packed(network: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             vars(layer).pop("packed", None)
-
-
-def _output(network: nn.Module) -> nn.Module | None:
-    """The matrix of words, which the sampler packs itself."""
-    return network.get_output_embeddings() if hasattr(network, "get_output_embeddings") else None  # pyright: ignore[reportCallIssue]
