@@ -7,16 +7,16 @@ B rows, N tokens, T tokens of the stream, H key heads, d head width, D width.
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tutelage.data.batch import PackedBatch, pack
+from tutelage.data.batch import PackedBatch, filled, pack
 from tutelage.data.tree import Tree
-from tutelage.models.attention import Plan, padded, plan
+from tutelage.models.attention import Plan, inputs, plan
 from tutelage.models.attention.beside import Scoring
 from tutelage.models.attention.native import STEP, WIDEST, attend
 from tutelage.models.decoding import PREFILL, Forward, Prompt
@@ -168,30 +168,15 @@ def read(prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[Slot
     cache = SlotCache(torch.zeros_like(row_B), length_G[row_B], tokens, sum(_blocks(len(prompt)) for prompt in distinct) * KEYS)
     starts, hidden = [torch.zeros(0, dtype=torch.long)], list[Tensor]()
     first = 0
-    for group in _streams(distinct):
-        batch = pack([Tree((), (prompt,)) for prompt in group])
+    for stream in filled([Tree((), (prompt,)) for prompt in distinct], PREFILL):
+        batch = pack(stream)
         cache.reading = _Reading(batch, first)
-        missing = (0, padded(len(batch.tokens_T)) - len(batch.tokens_T))
-        ids_1T, position_1T = (torch.nn.functional.pad(x_T, missing)[None] for x_T in (batch.tokens_T, batch.position_T))
-        hidden.append(forward(ids_1T, position_1T, cache)[0, batch.last_R])
+        hidden.append(forward(*inputs(batch), cache)[0, batch.last_R])
         starts.append(cache.reading.start_S)
-        first += sum(map(_blocks, map(len, group))) * KEYS
+        first += sum(_blocks(tree.length) for tree in stream) * KEYS
     cache.reading = None
     cache.start_B = torch.cat(starts)[row_B]
     return cache, torch.cat(hidden)[row_B]
-
-
-def _streams(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
-    """Prompts in order, as many as fit into PREFILL tokens; a longer one has a stream to itself."""
-    stream: list[Prompt] = []
-    filled = 0
-    for prompt in prompts:
-        if stream and filled + len(prompt) > PREFILL:
-            yield stream
-            stream, filled = [], 0
-        stream.append(prompt)
-        filled += len(prompt)
-    yield stream
 
 
 def _blocks(columns: int) -> int:
