@@ -67,13 +67,20 @@ class Plan:
 def plan(batch: PackedBatch) -> Plan:
     """The plan of a stream."""
     starts, parents = batch.start_S.tolist(), batch.parent_S.tolist()
-    missing = (0, padded(starts[-1]) - starts[-1])
     lineages = _lineages(parents)
     above_SS = torch.zeros(len(parents) + 1, len(parents) + 1, dtype=torch.bool)
     for s, lineage in enumerate(lineages):
         above_SS[s, list(lineage)] = True
-    segment_T = pad(batch.segment_T, missing, value=len(parents))
-    return Plan(tuple(starts), lineages, segment_T, pad(batch.position_T, missing), above_SS)
+    return Plan(tuple(starts), lineages, _padded(batch.segment_T, len(parents)), _padded(batch.position_T), above_SS)
+
+
+def inputs(batch: PackedBatch) -> tuple[Tensor, Tensor]:
+    """(ids, position_ids) [1, T]: a stream as models are given it."""
+    return _padded(batch.tokens_T)[None], _padded(batch.position_T)[None]
+
+
+def _padded(x_T: Tensor, value: int = 0) -> Tensor:
+    return pad(x_T, (0, padded(len(x_T)) - len(x_T)), value=value)
 
 
 def _lineages(parents: Sequence[int]) -> tuple[tuple[int, ...], ...]:

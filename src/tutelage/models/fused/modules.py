@@ -17,14 +17,14 @@ from tutelage.models.fused import functions
 from tutelage.models.fused.functions import COLUMNS, GELU, SILU
 from tutelage.models.fused.lora import lora
 from tutelage.models.fused.packed import MOST, product
-from tutelage.models.kernels.build import library
+from tutelage.models.kernels import build
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def fuse(network: Network) -> Network:
     """`network`, its known modules computing by our kernels where there are any."""
-    if library() is not None:
+    if build.library() is not None:
         for module in network.modules():
             if (forward := known(module)) is not None:
                 module.forward = MethodType(forward, module)
@@ -50,7 +50,7 @@ def known(module: nn.Module) -> Callable[..., Any] | None:
 
 def takes(x: Tensor) -> bool:
     """Do our kernels apply to these numbers?"""
-    return x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.shape[-1] % COLUMNS == 0
+    return build.takes(x) and x.shape[-1] % COLUMNS == 0
 
 
 def linear(self: nn.Linear, x: Tensor) -> Tensor:
