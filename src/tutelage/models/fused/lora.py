@@ -17,13 +17,14 @@ from torch.nn.functional import linear as plain_linear
 from torch.nn.functional import pad
 
 from tutelage.models.fused.functions import ROWS, master_of, weight_gradient
+from tutelage.models.kernels.build import takes
 
 
 def lora(self: Any, x: Tensor, *args: Any, **told: Any) -> Tensor:
     """The `forward` of peft's `lora.Linear`."""
     name = _plain(self)
     weights = () if name is None else (self.base_layer.weight, self.lora_A[name].weight, self.lora_B[name].weight)
-    narrow = all(w.dtype == torch.bfloat16 and w.device.type == "cpu" for w in (x, *weights))
+    narrow = all(map(takes, (x, *weights)))
     learns = torch.is_grad_enabled()
     if not weights or not narrow or args or told or (learns and not _learnable(x, *weights)):
         return type(self).forward(self, x, *args, **told)
