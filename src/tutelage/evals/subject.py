@@ -20,7 +20,6 @@ from tutelage.evals.eval import Answer, Material
 from tutelage.models.attention import SEPARATE
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
-from tutelage.models.prefix import check_speaks
 from tutelage.models.roles import active
 from tutelage.models.sampler import Sampled, Sampler, Sampling
 from tutelage.rollouts.reading import read_responses
@@ -93,7 +92,6 @@ class Artifact:
 
     def _generate(self, ids: Sequence[tuple[int, ...]], addresses: Sequence[tuple[int | str, ...]], sampling: Sampling) -> list[Sampled]:
         role = self.policy.roles["policy"]
-        check_speaks(role)
         with active(role):
             sampler = Sampler(role.network, self.renderer.end, dtype=torch.bfloat16 if self.policy.precision == "autocast" else None)
             written = sampler.generate(ids, addresses, sampling)
