@@ -23,7 +23,6 @@ from tutelage.engine.train import Probe, train
 from tutelage.models.adapters import Adapter
 from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
-from tutelage.models.prefix import Prefix
 from tutelage.models.roles import Role
 from tutelage.models.sampling import Sampling
 from tutelage.objectives.mixture import with_text
@@ -34,7 +33,7 @@ from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, policy_of, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, note_voice, policy_of, renderer
 from tutelage.recipes.work import Work
 from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.credit import Crediting
@@ -84,7 +83,7 @@ class Reinforced:
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.15, final=0.0))
     ptx: Ptx | None = None
     adapter: Adapter | None = None
-    """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
+    """Train a LoRA adapter (or DoRA, or a learnt prefix) instead of all weights; the reference is then the model without it."""
     too_long: TooLong = "refuse"
     """What to do with a prompt that leaves no room for a response."""
     probe_every: Annotated[int, Ge(0)] = 8
@@ -107,8 +106,6 @@ class Reinforced:
     def check(self, context: Context) -> None:
         if self.split == "all" and self.probe_every:
             raise context.fault("split", "with split: all no prompts are left to look at; set probe_every: 0")
-        if isinstance(self.adapter, Prefix):
-            raise context.fault("adapter.kind", "a stage that samples can't train a learnt prefix yet; take kind: lora")
         if self.rule and self.rule != GOLD:
             load_rule(self.rule)
         if self.rule == GOLD and context.inputs[self.prompts].synthetic is None:
@@ -133,6 +130,7 @@ class Reinforced:
     def reinforce(self, work: Work, how: Learning) -> dict[str, Any]:
         """The stage itself."""
         model, words = begin(work)
+        note_voice(work, model)
         render = renderer(model, words, self.adapter)
         policy = policy_of(work, self.machine, self._roles(learner(model, self.adapter, work.seed), how), words, self.adapter)
         speaker = RoleSpeaker(policy, render.end)
