@@ -14,12 +14,18 @@ from tutelage.core.errors import UserError
 from tutelage.core.run import Run
 from tutelage.core.text import ask
 from tutelage.data.render import Renderer
+from tutelage.data.tree import Tree
 from tutelage.models import weights
 from tutelage.models.adapters import parameters, wrap
 from tutelage.models.create import Dimensions, new
 from tutelage.models.loading import load_role
+from tutelage.models.policy import Policy
 from tutelage.models.prefix import Prefix, has_prefix
+from tutelage.models.roles import Role
 from tutelage.models.tokenizer import words
+from tutelage.recipes import material
+from tutelage.recipes.sources import Input
+from tutelage.rollouts.reading import read_responses
 
 SAID = ["ada", "is", "home", "bo", "sees", "her", "now", "then"]
 TOKENIZER = words(SAID, 128)
@@ -197,3 +203,39 @@ def test_a_model_that_keeps_nothing_is_sampled_anew_and_that_is_said(tmp_path: P
     assert told.code == 0, told.out + told.err
     assert " ".join((told.out + told.err).split()).count("reading everything anew for each (OpenAIGPTLMHeadModel") == 1
     assert metrics(tmp_path / "run", "ppo")[0]["gap"] < 2e-6
+
+
+VILLAGERS = Input("prompts", "synthetic:prompts", 0)
+VILLAGE = """\
+schema: 1
+model: {new: nano}
+inputs: {text: synthetic:text, demonstrations: synthetic:demonstrations, prompts: synthetic:prompts}
+stages:
+  base:     {method: pretrain, data: text, tokens: 4000}
+  sft:      {method: sft, init: base, data: demonstrations, tokens: 2000, epochs: 1, adapter: {kind: prefix, tokens: 4}}
+  judged:   {method: label, policy: sft, prompts: prompts, split: label, count: 6, responses: 2, sampling: {max_tokens: 8}}
+  evaluate: {method: evaluate, models: [base, sft], evals: [overall], prompts: prompts, text: null, demonstrations: null, count: 9}
+"""
+
+
+def test_what_a_prefix_says_is_judged_and_measured(tmp_path: Path) -> None:
+    """Answers are likely under the weights with the prefix, not without; by the same random numbers the base says something else."""
+    (tmp_path / "page.yaml").write_text(VILLAGE)
+    made = tutelage.run(str(tmp_path / "page.yaml"), tmp_path / "run").artifacts
+    assert made["judged"].results["annotations"] == 6
+    said = {stage: made[stage].results["weights"][:12] for stage in ("base", "sft")}
+    rows = {
+        stage: [json.loads(line) for path in (tmp_path / "run" / "answers").glob(f"answers-{at}-*") for line in path.open()]
+        for stage, at in said.items()
+    }
+    assert len(rows["base"]) == len(rows["sft"]) == 9
+    assert [row["ids"] for row in rows["base"]] != [row["ids"] for row in rows["sft"]]
+    role, tokenizer = load_role(made["sft"].path / "model", torch.float32)
+    prompts = {prompt.id: prompt for prompt in material.prompts(VILLAGERS, "eval", 0)}
+    trees = [Tree(Renderer(tokenizer).prompt(prompts[row["prompt"]]), (tuple(row["ids"]),)) for row in rows["sft"]]
+    nats = torch.tensor([row["nats"] for row in rows["sft"]])
+    with_it, without = (
+        torch.tensor([-sum(logp) for logp in read_responses(Policy({"policy": speaking}), trees, ("logp",))["logp"]])
+        for speaking in (role, Role(role.network))
+    )
+    assert (with_it - nats).abs().mean() < 0.2 < 1 < (without - nats).abs().mean(), "up to the precision that was decided"
