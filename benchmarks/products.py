@@ -1,7 +1,8 @@
 """What matrix products and memory give at the models' own shapes:  python -m benchmarks.products [--publish]
 
 A linear layer's three products at 2,176 tokens: forward, the gradient of its input, the gradient of its weight, that by torch and by our
-kernel. And how fast numbers are written and copied while they fit the processor's caches, and when they don't.
+kernel. The product that makes gradients of hidden states under the words' matrix, for chunks of several sizes. And how fast numbers are
+written and copied while they fit the processor's caches, and when they don't.
 """
 
 import statistics
@@ -19,6 +20,7 @@ from tutelage.models.kernels.build import library
 
 TOKENS, ROUNDS, WARM = 2176, 40, 5
 MEGABYTES = (12, 64, 256)
+CHUNKS = (384, 512, 1408)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -42,6 +44,13 @@ def products(columns: int, outputs: int) -> list[float]:
     return [2 * TOKENS * columns * outputs / seconds(work) / 1e9 for work in works]
 
 
+def chunk(rows: int) -> float:
+    """GFLOP/s of so many rows' gradients by the 11m model's matrix of words."""
+    width = shapes.SIZES["11m"]["hidden_size"]
+    slopes, words = torch.randn(rows, shapes.VOCABULARY).bfloat16(), torch.randn(shapes.VOCABULARY, width).bfloat16()
+    return 2 * rows * shapes.VOCABULARY * width / seconds(lambda: slopes @ words) / 1e9
+
+
 def memory(megabytes: int) -> tuple[float, float]:
     """GB/s written, and read and written."""
     x = torch.zeros(megabytes << 18)
@@ -58,6 +67,10 @@ def main() -> None:
             cells = " | ".join(f"{rate:,.0f}" for rate in products(columns, outputs))
             lines.append(f"| {size}: {columns:,} to {outputs:,} | {cells} |")
     lines += [
+        "",
+        f"{shapes.VOCABULARY:,} slopes a row by the matrix of words, 11m: "
+        + "; ".join(f"{n:,} rows {chunk(n):,.0f}" for n in CHUNKS)
+        + " GFLOP/s.",
         "",
         "GFLOP/s. Memory: " + "; ".join("{} MB {:.0f} GB/s written, {:.0f} copied".format(m, *memory(m)) for m in MEGABYTES) + ".",
     ]
