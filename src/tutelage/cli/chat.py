@@ -52,10 +52,11 @@ class Talk:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         from tutelage.data.render import Renderer
+        from tutelage.models.device import chosen
         from tutelage.models.sampler import Sampler, Sampling
         from tutelage.models.weights import PREFIX
 
-        model = AutoModelForCausalLM.from_pretrained(str(folder)).eval()
+        model = AutoModelForCausalLM.from_pretrained(str(folder)).eval().to(chosen())
         if getattr(model.config, PREFIX, None):
             raise UserError(f"{folder}: a learnt prefix belongs to this model, and the sampler can't speak with one yet")
         self.renderer = Renderer(AutoTokenizer.from_pretrained(str(folder)), getattr(model.config, "max_position_embeddings", None))

@@ -49,6 +49,16 @@ class PackedBatch:
     """[M] readings that the trees brought with them, by their names in a read ("logp@reference"): made once, of a role that doesn't
     train, and not made again."""
 
+    def to(self, device: torch.device) -> "PackedBatch":
+        """The batch on `device`. What says which segments there are (parent_S, start_S) stays where it is: plans are made from it, by
+        the processor, and nothing else reads it."""
+        if self.tokens_T.device == device:
+            return self
+        structure = ("parent_S", "start_S")
+        moved = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor) and name not in structure}
+        columns, brought = ({name: x.to(device) for name, x in of.items()} for of in (self.columns, self.brought))
+        return replace(self, **moved, columns=columns, brought=brought)
+
     @property
     def targets_M(self) -> Tensor:
         """The tokens to be predicted: those at trained places, and no others."""

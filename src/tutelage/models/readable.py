@@ -41,7 +41,7 @@ def unreadable(model: PreTrainedModel) -> str:
     name, before, training = type(model).__name__, model.config._attn_implementation, model.training
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # the sample's ids are arbitrary: a pad among them is no fault
-    batch = _sample(model.config.get_text_config().vocab_size)
+    batch = _sample(model.config.get_text_config().vocab_size).to(model.device)
     try:
         model.eval()
         apart = _separate(model, batch)

@@ -20,11 +20,12 @@ from tutelage.feedback import tasks
 from tutelage.feedback.signals import Preference
 from tutelage.models import weights
 from tutelage.models.attention import SEPARATE
+from tutelage.models.device import Device, here
 from tutelage.models.loading import context, load_role
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
 from tutelage.models.readable import attention_for
-from tutelage.models.roles import causal
+from tutelage.models.roles import causal, place
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
 from tutelage.recipes.sources import Input
@@ -137,7 +138,7 @@ class Subjects:
         return graded_rows(looks, by_id, truth)
 
     def _subject(self, stage: str, path: Path, hash_: str, kind: str) -> Subject:
-        from_disk = _loader(path, precision(self.work), self.work.decisions.threads)
+        from_disk = _loader(path, precision(self.work), self.work.decisions.threads, self.work.decisions.device)
         size = context(path)
         return Subject(
             stage,
@@ -153,10 +154,11 @@ class Subjects:
         )
 
 
-def _loader(path: Path, how: Precision, threads: int) -> Callable[[], Policy]:
+def _loader(path: Path, how: Precision, threads: int, device: Device) -> Callable[[], Policy]:
     def load() -> Policy:
         torch.set_num_threads(threads)
         role, words = load_role(path, torch.float32)
+        place(role, here(device))
         attention, _ = attention_for([causal(role.network)], "auto")
         return Policy({"policy": role}, words, "float32" if attention == SEPARATE else how, attention)
 

@@ -19,12 +19,13 @@ from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
 from tutelage.models.adapters import Adapter, Lora
 from tutelage.models.attention import SEPARATE
+from tutelage.models.device import here
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
 from tutelage.models.prefix import Prefix, has_prefix, length
 from tutelage.models.readable import attention_for
-from tutelage.models.roles import Role, causal, width
+from tutelage.models.roles import Role, causal, place, width
 from tutelage.models.weights import PREFIX, PREFIX_TOKENS
 from tutelage.recipes.work import Work
 
@@ -94,8 +95,10 @@ def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render
 def policy_of(
     work: Work, machine: Machine, roles: Mapping[str, Role], words: PreTrainedTokenizerFast, adapter: Adapter | None = None
 ) -> Policy:
-    """The policy that a stage trains, reading trees as its networks can. Where they can't read them packed, that is said. Attention of a
-    family's own may hold tables in float32, so such a network computes in it."""
+    """The policy that a stage trains, on the device of the run, reading trees as its networks can. Where they can't read them packed, that
+    is said. Attention of a family's own may hold tables in float32, so such a network computes in it."""
+    for role in roles.values():
+        place(role, here(work.decisions.device))
     networks = {id(model): model for model in (causal(role.network) for role in roles.values())}
     attention, why = attention_for(networks.values(), machine.attention)
     if why:
@@ -142,9 +145,9 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     """
     assert policy.tokenizer is not None
     policy.finish()
-    model = causal(role.network)
     if ranks().rank:
         return {}
+    model = causal(place(role, torch.device("cpu")).network)  # where it is merged and saved, a GPU may lack the room
     whole: nn.Module = model
     if role.adapter is not None:
         network: Any = role.network

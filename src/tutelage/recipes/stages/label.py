@@ -16,7 +16,9 @@ from tutelage.core.text import Prompt, Response
 from tutelage.data.render import Renderer
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
+from tutelage.models.device import here
 from tutelage.models.precision import narrow
+from tutelage.models.roles import Role, place
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
@@ -83,6 +85,7 @@ class Label:
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work, "policy")
         render = renderer(model, words)
+        place(Role(model), here(work.decisions.device))
         speaker = narrow(model.requires_grad_(False)) if precision(work) == "bf16" else model
         sampler = Sampler(speaker, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
