@@ -84,7 +84,7 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.made_here: list[str] = []
-        self._modes: list[Any] = [_Named(), _Counting(self.made_here)]
+        self._modes: list[Any] = [_Named(self.made_here), _Counting(self.made_here)]
 
     def __enter__(self) -> "Elsewhere":
         for mode in self._modes:
@@ -97,20 +97,31 @@ class Elsewhere:
 
 
 class _Named(TorchFunctionMode):
-    """Hears calls that name a device, before torch looks for it."""
+    """Hears calls that name a device, before torch looks for it. (What torch makes by itself inside of an operation, as `one_hot` does, it
+    makes on the processor: of a network that does so nothing can be said here.)"""
+
+    def __init__(self, made_here: list[str]) -> None:
+        super().__init__()
+        self.made_here = made_here
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         told = dict(kwargs or {})
         away = any(isinstance(x, There) for x in tree_leaves((args, told)))
         if func in (Tensor.to, Tensor.cpu, Tensor.cuda):
             return _to(func, *args, **told)
+        if func == Tensor.data.__set__ and away:  # pyright: ignore[reportAttributeAccessIssue]
+            args[0].inner = args[1].inner
         if func is Tensor.numpy and away:
             raise TypeError(f"can't convert a tensor on {GPU} to numpy: bring it to the processor first")
         if func is Tensor.tolist and away:
             return args[0].inner.tolist()
-        if "device" not in told or away or told["device"] is None or torch.device(told["device"]).type != "cuda":
+        if told.get("device") is None or torch.device(told["device"]).type != "cuda":
             return func(*args, **told)
-        return There(func(*args, **{**told, "device": CPU}))
+        before = len(self.made_here)
+        made = func(*args, **{**told, "device": CPU})
+        there = made if isinstance(made, There) else There(made)
+        del self.made_here[before:]  # what was made only stands for a tensor of the GPU
+        return there
 
 
 def _to(func: Callable[..., Any], x: Tensor, *how: Any, **told: Any) -> Tensor:

@@ -37,7 +37,7 @@ class Bucket:
     seen_BQK: Tensor
 
     def to(self, device: torch.device) -> "Bucket":
-        return Bucket(*(x.to(device) for x in (self.block_B, self.query_BQ, self.key_BK, self.seen_BQK)))
+        return Bucket(*(x.to(device, non_blocking=True) for x in (self.block_B, self.query_BQ, self.key_BK, self.seen_BQK)))
 
     def within(self, window: int | None, position_T: Tensor) -> Tensor:
         """[B, Q, K] which keys a query sees when no key may lie `window` or more positions back."""
@@ -56,7 +56,8 @@ class Buckets:
     """All buckets' keys, laid end to end: one gather serves them all, so that one scatter gives the gradient back."""
 
     def to(self, device: torch.device) -> "Buckets":
-        return Buckets(tuple(bucket.to(device) for bucket in self.buckets), self.place_N.to(device), self.key_Y.to(device))
+        place_N, key_Y = (x.to(device, non_blocking=True) for x in (self.place_N, self.key_Y))
+        return Buckets(tuple(bucket.to(device) for bucket in self.buckets), place_N, key_Y)
 
 
 def buckets(plan: Plan) -> Buckets:

@@ -41,7 +41,7 @@ class Sight:
     position_T: Tensor
 
     def to(self, device: torch.device) -> "Sight":
-        return Sight(*(x.to(device) for x in (self.first_K, self.end_K, self.place_K, self.position_T)))
+        return Sight(*(x.to(device, non_blocking=True) for x in (self.first_K, self.end_K, self.place_K, self.position_T)))
 
 
 def takes(q_THd: Tensor, how: Scoring) -> bool:

@@ -30,7 +30,7 @@ class Paths:
     place_T: Tensor
 
     def to(self, device: torch.device) -> "Paths":
-        return Paths(self.from_BL.to(device), self.filled_BL.to(device), self.place_T.to(device))
+        return Paths(*(x.to(device, non_blocking=True) for x in (self.from_BL, self.filled_BL, self.place_T)))
 
 
 def paths(batch: PackedBatch, plan: Plan) -> Paths:
