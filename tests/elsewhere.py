@@ -30,13 +30,13 @@ class There(Tensor):
     """A tensor that says it is on the GPU, to Python; torch's own code is told that it is on the processor, so that scalars that it makes
     beside it have their values. What brings numbers back is therefore heard by `_Named`."""
 
-    inner: Tensor
+    held: Tensor
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> "There":
         told = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype, "layout": inner.layout}
         made = Tensor._make_wrapper_subclass(cls, inner.shape, **told, device=inner.device, requires_grad=inner.requires_grad)
-        made.inner = inner.detach()
+        made.held = inner.detach()
         return made
 
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -50,14 +50,14 @@ class There(Tensor):
         return True
 
     def __repr__(self) -> str:
-        return f"There({self.inner!r})"
+        return f"There({self.held!r})"
 
     def __tensor_flatten__(self) -> tuple[list[str], None]:
-        return ["inner"], None
+        return ["held"], None
 
     @staticmethod
     def __tensor_unflatten__(inner: dict[str, Tensor], *_: object) -> "There":
-        return There(inner["inner"])
+        return There(inner["held"])
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -76,7 +76,7 @@ class There(Tensor):
 
 
 def _inside(x: Any) -> Any:
-    return x.inner if isinstance(x, There) else x
+    return x.held if isinstance(x, There) else x
 
 
 class Elsewhere:
@@ -87,11 +87,13 @@ class Elsewhere:
         self._modes: list[Any] = [_Named(self.made_here), _Counting(self.made_here)]
 
     def __enter__(self) -> "Elsewhere":
+        torch.__future__.set_swap_module_params_on_conversion(True)  # a parameter stays itself when it is moved, as on a real device
         for mode in self._modes:
             mode.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
+        torch.__future__.set_swap_module_params_on_conversion(False)
         for mode in reversed(self._modes):
             mode.__exit__(*error)
 
@@ -110,11 +112,11 @@ class _Named(TorchFunctionMode):
         if func in (Tensor.to, Tensor.cpu, Tensor.cuda):
             return _to(func, *args, **told)
         if func == Tensor.data.__set__ and away:  # pyright: ignore[reportAttributeAccessIssue]
-            args[0].inner = args[1].inner
+            args[0].held = args[1].held
         if func is Tensor.numpy and away:
             raise TypeError(f"can't convert a tensor on {GPU} to numpy: bring it to the processor first")
         if func is Tensor.tolist and away:
-            return args[0].inner.tolist()
+            return args[0].held.tolist()
         if told.get("device") is None or torch.device(told["device"]).type != "cuda":
             return func(*args, **told)
         before = len(self.made_here)
@@ -134,7 +136,7 @@ def _to(func: Callable[..., Any], x: Tensor, *how: Any, **told: Any) -> Tensor:
     same = x if not dtypes or x.dtype == dtypes[0] else torch.ops.aten.to.dtype(x, dtypes[0])
     if to == x.device.type:
         return same
-    return There(same.detach().clone()) if to == "cuda" else same.inner.clone()  # pyright: ignore[reportAttributeAccessIssue]
+    return There(same.detach().clone()) if to == "cuda" else same.held.clone()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class _Counting(TorchDispatchMode):

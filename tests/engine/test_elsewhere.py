@@ -59,7 +59,7 @@ def steps(bench: Bench, objective: Objective, precision: Precision, there: bool)
     told = [engine.step(objective.specimens(), step, 3) for step in range(2)]
     weights = [p.detach() for own in engine.parameters.values() for p in own]
     assert all(isinstance(p, There) == there for p in weights)
-    return told, [p.inner if isinstance(p, There) else p for p in weights]
+    return told, [p.held if isinstance(p, There) else p for p in weights]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])

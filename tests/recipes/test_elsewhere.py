@@ -42,7 +42,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def save(path: Path, step: int, engine: dict, source: dict) -> None:
         assert any(isinstance(p, There) for own in engine["weights"].values() for p in own)
-        saved(path, step, tree_map(lambda x: x.inner if isinstance(x, There) else x, engine), source)
+        saved(path, step, tree_map(lambda x: x.held if isinstance(x, There) else x, engine), source)
 
     monkeypatch.setattr(checkpoint, "save", save)
 
