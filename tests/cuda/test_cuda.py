@@ -42,7 +42,10 @@ OBJECTIVES: dict[str, Objective] = {
     "grpo": GRPO(kl_coef=0.1, per="response"),
     "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
-DRAWN = [*(("llama", a) for a in ("", *ADAPTERS)), *((s, "") for s in ("gpt2", "qwen3", "gemma3", "gemma2", "gpt_oss", "phi3", "mistral_window"))]
+DRAWN = [
+    *(("llama", a) for a in ("", *ADAPTERS)),
+    *((s, "") for s in ("gpt2", "qwen3", "gemma3", "gemma2", "gpt_oss", "phi3", "mistral_window")),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +115,7 @@ def test_compiled_attention_is_the_dense_oracle(heads: tuple[int, int, int], bes
     *qkv, slope = (torch.randn(*shape, width, generator=generator).cuda() for shape in shapes)
     slope[how.plan.starts[-1] :] = 0
 
-    def off(attend, dtype: torch.dtype) -> float:  # noqa: ANN001
+    def off(attend, dtype: torch.dtype) -> float:
         found, truth = (_learnt(a, qkv, slope, how, d) for a, d in ((attend, dtype), (dense.attend, torch.float64)))
         return max(float((a.double() - b).norm() / b.norm()) for a, b in zip(found, truth, strict=True))
 
@@ -121,7 +124,7 @@ def test_compiled_attention_is_the_dense_oracle(heads: tuple[int, int, int], bes
     assert off(flex.attend, torch.bfloat16) < 1.2 * off(blocks.attend, torch.bfloat16)
 
 
-def _learnt(attend, qkv: list[Tensor], slope: Tensor, how: Scoring, dtype: torch.dtype) -> list[Tensor]:  # noqa: ANN001
+def _learnt(attend, qkv: list[Tensor], slope: Tensor, how: Scoring, dtype: torch.dtype) -> list[Tensor]:
     given = [x.to(dtype).requires_grad_() for x in qkv]
     own = how.beside.prefix
     beside = replace(how.beside, prefix=None if own is None else (own[0].to(dtype), own[1].to(dtype)))
@@ -171,4 +174,4 @@ def test_a_pipeline_runs_on_it_and_says_so(tmp_path: Path) -> None:
     made = run(load(page(tmp_path, PAGE)), tmp_path / "run")
     noted = (tmp_path / "run" / "manifest.json").read_text()
     assert '"cuda"' in noted and torch.cuda.get_device_name() in noted
-    assert len({artifact.results.get("weights") for artifact in made.artifacts.values()}) == 6
+    assert len({artifact.results.get("weights") for artifact in made.artifacts.values()}) == 6  # the report and the labels have none

@@ -128,7 +128,7 @@ def test_a_writer_that_makes_something_on_the_processor_is_caught(monkeypatch: p
     """Planted: numbers of each step are made here."""
     drawn = sampler.draw
 
-    def draw(logits_BV: torch.Tensor, *rest) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN002
+    def draw(logits_BV: torch.Tensor, *rest) -> tuple[torch.Tensor, torch.Tensor]:
         torch.zeros(3)
         return drawn(logits_BV, *rest)
 

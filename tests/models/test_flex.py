@@ -59,7 +59,7 @@ def compared(how: Scoring, heads: int = 4, kv_heads: int = 2, width: int = 16, d
     return max(float((a.double() - b).norm() / b.norm()) for a, b in zip(found, truth, strict=True))
 
 
-def _all(attend, given: list[Tensor], slope: Tensor, how: Scoring) -> list[Tensor]:  # noqa: ANN001
+def _all(attend, given: list[Tensor], slope: Tensor, how: Scoring) -> list[Tensor]:
     """Output and the gradients of everything that is given: q, k, v, and the sink or the prefix."""
     rest, beside = given[3:], how.beside
     sink = rest.pop(0) if beside.sink_H is not None else None

@@ -1,9 +1,9 @@
 """Attention by FlexAttention (Dong et al., 2412.05496), which torch compiles into one kernel each way: for GPUs.
 
-Each key is seen by one run of queries: from its own place to the end of its segment's last descendant, because a stream is laid with every
-segment's descendants right behind it. So who sees whom is two numbers a key, `first` and `end`, and blocks of 128 x 128 that nobody sees, or
-everybody, are known without looking at their pairs. A prefix is further keys that all queries see; a sliding window counts positions on the
-path; a sink is one more column of the softmax,
+Each key is seen by one run of queries: from its own place to the end of its segment's last descendant, because a stream is laid with
+every segment's descendants right behind it. So who sees whom is two numbers a key, `first` and `end`, and blocks of 128 x 128 that nobody
+sees, or everybody, are known without looking at their pairs. A prefix is further keys that all queries see; a sliding window counts
+positions on the path; a sink is one more column of the softmax,
 
     o = sum_j exp(s_j) v_j / ( sum_j exp(s_j) + exp(sink) ) = softmax(s) v * sigmoid( lse - sink )
 
