@@ -1,4 +1,4 @@
-"""A device that isn't there: tensors that say they are on `cuda:0`, hold their numbers on the processor, and meet no tensor of the processor.
+"""A device that isn't there: tensors that say they are on `cuda:0`, hold their numbers on the processor, and meet no tensor of it.
 
     with Elsewhere() as mode: network.to(GPU); ...
 

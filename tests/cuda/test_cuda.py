@@ -1,4 +1,4 @@
-"""What only a GPU can show: its gradients are the processor's, compiled attention is the dense oracle's, what it writes is what the processor
+"""What only a GPU can show: its gradients are the processor's, compiled attention is the dense oracle's, it writes what the processor
 writes, and a pipeline runs on it. Skipped where there is none."""
 
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""Everything that learns, reads and writes does so on a device that meets no tensor of the processor, and gives the processor's numbers to the
-bit (tests/elsewhere.py says what that proves, and what it doesn't)."""
+"""Everything that learns, reads and writes does so on a device that meets no tensor of the processor, and gives the processor's numbers
+to the bit (tests/elsewhere.py says what that proves, and what it doesn't)."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,5 +1,5 @@
-"""FlexAttention as the plan drives it, uncompiled on the processor, against the dense oracle; and the table of blocks, which only a compiled
-kernel reads: what it names must hold every pair that is seen, and nothing else where it says that all are.
+"""FlexAttention as the plan drives it, uncompiled on the processor, against the dense oracle; and the table of blocks, which only a
+compiled kernel reads: what it names must hold every pair that is seen, and nothing else where it says that all are.
 
 What isn't shown here: that torch compiles it, and how fast it is. tests/cuda does that where there is a GPU.
 """

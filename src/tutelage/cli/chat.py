@@ -49,6 +49,7 @@ class Talk:
     """A conversation and the model that has it."""
 
     def __init__(self, folder: Path, temperature: float, max_tokens: int, seed: int) -> None:
+        from torch import nn
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         from tutelage.data.render import Renderer
@@ -56,7 +57,8 @@ class Talk:
         from tutelage.models.sampler import Sampler, Sampling
         from tutelage.models.weights import PREFIX
 
-        model = AutoModelForCausalLM.from_pretrained(str(folder)).eval().to(chosen())
+        model = AutoModelForCausalLM.from_pretrained(str(folder)).eval()
+        nn.Module.to(model, chosen())
         if getattr(model.config, PREFIX, None):
             raise UserError(f"{folder}: a learnt prefix belongs to this model, and the sampler can't speak with one yet")
         self.renderer = Renderer(AutoTokenizer.from_pretrained(str(folder)), getattr(model.config, "max_position_embeddings", None))

@@ -80,7 +80,7 @@ def mask(seen: Sight, window: int | None) -> flex_attention.BlockMask:
         return (first_K[j] <= i) & (i < end_K[j])
 
     def near(batch: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
-        return sees(batch, head, i, j) & (position_T[i] - place_K[j] < window)
+        return sees(batch, head, i, j) & (position_T[i] < place_K[j] + (window or 0))
 
     some_NB, every_NB = blocks(seen, window)
     some, every = _listed(some_NB & ~every_NB), _listed(every_NB)
