@@ -18,7 +18,7 @@ IDLE = 0.85
 """Share of the processors' time that must be idle before a comparison."""
 HERE, TRL_NOW, TRL_PPO = "here", "trl-1.16.0", "trl-0.29.1"
 PACKAGES = {
-    TRL_NOW: ("trl==1.16.0", "datasets", "peft", *(("liger-kernel",) if shapes.device().type == "cuda" else ())),
+    TRL_NOW: ("trl==1.16.0", "datasets", *(("peft", "liger-kernel") if shapes.device().type == "cuda" else ())),
     TRL_PPO: ("trl==0.29.1", "datasets"),  # the last one with a PPO trainer
 }
 """What is installed into the environments other than this one."""

@@ -12,7 +12,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import transformers
 from datasets import Dataset, disable_progress_bars
-from peft import LoraConfig
 from transformers import LlamaForSequenceClassification, PreTrainedModel, TrainerCallback
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
@@ -94,6 +93,8 @@ def sft(size: str, attention: str = "", **settings: Any) -> Once:
 
 def lora(size: str) -> Once:
     """Tokens of fine-tuning by adapters on weights in bfloat16, two long documents a step."""
+    from peft import LoraConfig
+
     rows = [{"input_ids": ids} for ids in shapes.documents()]
 
     def once() -> tuple[float, float]:

@@ -49,11 +49,9 @@ class Plan:
 
     def position_on(self, device: torch.device) -> Tensor:
         """`position_T` on the device that computes."""
-        return (
-            self.position_T
-            if device.type == "cpu"
-            else self.kept(("position", device), lambda: self.position_T.to(device, non_blocking=True))
-        )
+        if device.type == "cpu":
+            return self.position_T
+        return self.kept(("position", device), lambda: self.position_T.to(device, non_blocking=True))
 
     @cached_property
     def nested(self) -> bool:
