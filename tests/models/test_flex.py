@@ -1,7 +1,7 @@
 """FlexAttention as the plan drives it, uncompiled on the processor, against the dense oracle; and the table of blocks, which only a
 compiled kernel reads: what it names must hold every pair that is seen, and nothing else where it says that all are.
 
-What isn't shown here: that torch compiles it, and how fast it is. tests/cuda does that where there is a GPU.
+What isn't shown here: the code that torch makes of it, and how fast it is. tests/cuda does that where there is a GPU.
 """
 
 from collections.abc import Iterator
@@ -128,6 +128,24 @@ def test_a_neighbor_that_is_seen_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     whole = flex.sight
     monkeypatch.setattr(flex, "sight", lambda p, prefix=0: replace(whole(p, prefix), end_K=whole(p, prefix).end_K + 1))
     assert compared(Scoring(forest(4), 0.3)) > 1e-3
+
+
+def test_streams_of_many_lengths_are_traced_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for the first length, once for all others; whole, or torch says so. Only the making of a GPU's code is left out."""
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, fullgraph: compiled(f, fullgraph=fullgraph, backend="aot_eager"))
+    made = flex.kernel.__wrapped__()
+    monkeypatch.setattr(flex, "kernel", lambda: made)
+    torch._dynamo.utils.counters.clear()
+    lengths = set[int]()
+    for n in range(6):
+        how = Scoring(forest(2 + n, 20 + 40 * n), 0.25)
+        lengths.add(len(how.plan.segment_T))
+        q_THd, k_THd, v_THd = (torch.randn(len(how.plan.segment_T), heads, 16) for heads in (4, 2, 2))
+        out, truth = (attend(q_THd, k_THd, v_THd, how)[: how.plan.starts[-1]] for attend in (flex.attend, dense.attend))
+        assert torch.allclose(out, truth, atol=1e-5)
+    assert len(lengths) > 4 and torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+    torch._dynamo.reset()
 
 
 def test_segments_out_of_order_are_left_to_another_way() -> None:
