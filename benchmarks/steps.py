@@ -38,7 +38,7 @@ def measure(kind: str, optimizer: str, step_tokens: int, steps: int) -> tuple[fl
     words = tokenizer.words(vocabulary(), 1024)
     model = create.new("tiny", words, 0)
     packing = Packing(trees(kind, step_tokens * (steps + WARM + 20), Renderer(words, CONTEXT)), step_tokens)
-    policy = Policy({"policy": Role(model, trains=True)}, words, "bf16" if decide().dtype == "bfloat16" else "float32")
+    policy = Policy({"policy": Role(model, trains=True)}, words, decide().precision)
     engine = Engine(policy, SFT(), {"policy": Rates(optimizer=optimizer)})  # pyright: ignore[reportArgumentType]
     tokens = 0
     start = 0.0

@@ -1,9 +1,9 @@
 """Tutelage beside its peers, in one run:  python -m benchmarks.peers [--work sft] [--size 11m,60m] [--repeats 5] [--publish]
 
 Each side is a process in an environment of its own (the peers' are made below build/peers at the first call). Sides take turns on the same
-rows, one at a time. GEMM is measured before and after; nothing is reported where the two differ by more than a fifth, or where another
-process is busy at the start: a machine that is not alone measures its visitors. Ratios are paired by turn, their 95 % intervals those of
-the mean logarithm (Student's t).
+rows, one at a time. GEMM is measured before each turn and after the last; nothing is reported where it changed by more than a fifth, or
+where another process is busy at the start: a machine that is not alone measures its visitors. Ratios and shares of GEMM are paired by turn,
+their 95 % intervals those of the mean logarithm (Student's t).
 """
 
 import argparse
@@ -61,13 +61,14 @@ def compared(work: Work, size: str, pythons: Mapping[str, Path], repeats: int) -
     """All sides in turn, `repeats` times."""
     rivals = {side.name: Rival(pythons[side.environment], side.module, side.work, size) for side in work.sides}
     try:
-        before = gemm()
+        gemms = [gemm()]
         rates: dict[str, list[float]] = {name: [] for name in rivals}
         for turn in range(repeats):
             for name, rival in rivals.items():
                 rates[name].append(rival.rate())
                 print(f"{work.name} {size}, turn {turn + 1}: {name} {rates[name][-1]:,.1f} {work.unit}", file=sys.stderr, flush=True)
-        return Figures(work, size, rates, before, gemm())
+            gemms.append(gemm())
+        return Figures(work, size, rates, gemms)
     finally:
         for rival in rivals.values():
             rival.close()

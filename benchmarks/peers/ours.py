@@ -95,7 +95,7 @@ def threads() -> None:
 
 
 def precision() -> Precision:
-    return "bf16" if decide().dtype == "bfloat16" else "float32"
+    return decide().precision
 
 
 def timed(engine: Engine, steps: Sequence[Sequence[Tree]], amount: float) -> tuple[float, float]:

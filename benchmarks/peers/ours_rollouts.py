@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from benchmarks.peers import shapes
 from benchmarks.peers.ours import Once, precision, threads
@@ -83,8 +83,9 @@ def networks(size: str) -> dict[str, Role]:
     }
 
 
-def one_base(size: str) -> dict[str, Role]:
-    """One network with an adapter for each role but the reference, which is the network without."""
+def one_base(size: str, shared: bool) -> dict[str, Role]:
+    """One network with an adapter for each role but the reference, which is the network without; the value has one of its own, or is a head
+    on the policy's hidden states."""
     threads()
     network = shapes.model(size)
     for seed, name in enumerate(("policy", "reward", "value")):
@@ -93,14 +94,24 @@ def one_base(size: str) -> dict[str, Role]:
         "policy": Role(network, "policy", trains=True),
         "reference": Role(network),
         "reward": Role(network, "reward", new_head(causal(network), 1)),
-        "value": Role(network, "value", ScalarHead(width(network)), trains=True),
+        "value": Role(network, "policy" if shared else "value", ScalarHead(width(network)), trains=True),
     }
 
 
-WORKS = {
-    "ppo": lambda size: ppo(size, networks(size), 1),
-    "ppo, one base": lambda size: ppo(size, one_base(size), 1),
-    "ppo G=4": lambda size: ppo(size, networks(size), 4),
-    "ppo G=4, one base": lambda size: ppo(size, one_base(size), 4),
+def value_head(size: str) -> dict[str, Role]:
+    """Three networks, one of which trains, with words and values as its heads."""
+    roles = networks(size)
+    return {**roles, "value": Role(roles["policy"].network, None, ScalarHead(width(roles["policy"].network)), trains=True)}
+
+
+ROLES: dict[str, Callable[[str], dict[str, Role]]] = {
+    "": networks,
+    ", value head": value_head,
+    ", one base": lambda size: one_base(size, shared=False),
+    ", one base and value head": lambda size: one_base(size, shared=True),
+}
+WORKS: dict[str, Callable[[str], Once]] = {
+    **{f"ppo{name}": lambda size, roles=roles: ppo(size, roles(size), 1) for name, roles in ROLES.items()},
+    **{f"ppo G=4{name}": lambda size, roles=roles: ppo(size, roles(size), 4) for name, roles in ROLES.items()},
     "grpo": grpo,
 }

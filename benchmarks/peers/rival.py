@@ -12,6 +12,11 @@ KEEP = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "85899
 """Both sides' allocator keeps what it has: a peer that makes large tensors at every step would otherwise pay for fresh pages each time."""
 
 
+def paths() -> dict[str, str]:
+    """The environment of a process that runs what stands here."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)}
+
+
 class Rival:
     """Starts the side and waits until it has done its work once."""
 
@@ -28,7 +33,7 @@ class Rival:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **KEEP, "PYTHONPATH": os.pathsep.join(SOURCES)},
+                env={**paths(), **KEEP},
             )
         self._answer()
 

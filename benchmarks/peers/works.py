@@ -59,13 +59,13 @@ def _sample(size: str) -> float:
     return 2 * (shapes.body(size) + shapes.head(size))
 
 
-def _ppo(samples: int, learnt: int) -> Flops:
-    """An episode, with its share of a prompt that `samples` responses hang from: sampling; reference, reward model and value read it; two
-    networks learn from it in every epoch, at `learnt` FLOPs per weight and token."""
+def _ppo(samples: int, learnt: int, bodies: int) -> Flops:
+    """An episode, with its share of a prompt that `samples` responses hang from: sampling; reference, reward model and value read it;
+    `bodies` of them learn from it in every epoch, at `learnt` FLOPs per weight and token."""
 
     def flops(size: str) -> float:
         body, words = _response(size, samples)
-        return 2 * (body + words) + 2 * (3 * body + words) + shapes.EPOCHS * learnt * (2 * body + words)
+        return 2 * (body + words) + 2 * (3 * body + words) + shapes.EPOCHS * learnt * (bodies * body + words)
 
     return flops
 
@@ -87,11 +87,13 @@ def _against(name: str, unit: str, flops: Flops, peers: Mapping[str, str]) -> Wo
 
 
 def _by_ppo(name: str, samples: int) -> Work:
-    """With four networks, and with one that takes the four roles by adapters, against TRL's four networks."""
-    whole, adapters = _ppo(samples, 6), _ppo(samples, 4)
+    """With four networks and with fewer, against TRL's four networks."""
+    whole, head, adapters, both = (_ppo(samples, learnt, bodies) for learnt in (6, 4) for bodies in (2, 1))
     ours = (
         Side("Tutelage, four networks", HERE, OUR_ROLLOUTS, name, whole),
+        Side("Tutelage, value a head on the policy", HERE, OUR_ROLLOUTS, f"{name}, value head", head),
         Side("Tutelage, one base with adapters", HERE, OUR_ROLLOUTS, f"{name}, one base", adapters),
+        Side("Tutelage, one base, value a head on the policy", HERE, OUR_ROLLOUTS, f"{name}, one base and value head", both),
     )
     peers = (
         Side("TRL 0.29.1 bf16", TRL_PPO, TRL_OF_PPO, name, whole),

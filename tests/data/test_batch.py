@@ -1,11 +1,17 @@
-"""What trees bring with them."""
+"""Which trees lie in a stream, and what they bring with them."""
 
 import pytest
 
-from tutelage.data.batch import pack
+from tutelage.data.batch import filled, pack
 from tutelage.data.tree import OTHER, POLICY, Tree
 
 NAME = "logp@reference"
+
+
+def test_streams_are_filled_in_order():
+    trees = [Tree((2,), ((3, 4), (5,))), Tree((6, 7), ((8, 9, 1),)), Tree((3,), ((1,), (2, 2), (4,)))]
+    assert list(filled(trees, 9)) == [trees[:2], trees[2:]] and list(filled([], 5)) == []
+    assert list(filled(trees, 1)) == list(filled(trees, 8)) == [[tree] for tree in trees]
 
 
 def test_a_column_named_as_a_reading_is_laid_at_the_trained_tokens():

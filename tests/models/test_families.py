@@ -106,6 +106,11 @@ def logp_of(model: torch.nn.Module, prompt: tuple[int, ...], response: tuple[int
     return logits.to(torch.promote_types(torch.float32, logits.dtype)).log_softmax(-1).gather(-1, ids[0, first:, None])[:, 0]
 
 
+def one_by_one(model: torch.nn.Module, trees: list[Tree]) -> Tensor:
+    """[M] by the model's own forward, a sequence at a time."""
+    return torch.cat([logp_of(model, t.prompt, response) for t in trees for response in t.responses])
+
+
 def plain(model: torch.nn.Module, trees: list[Tree], weight_M: Tensor) -> Tensor:
     """The gradient by plain transformers, eager attention, in the model's dtype: a pass for each response, added up in float64."""
     model.set_attn_implementation("eager")  # type: ignore[operator]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.models.test_families import FORESTS, gradient
+from tests.models.test_families import FORESTS, gradient, one_by_one
 from tutelage.core.errors import UserError
 from tutelage.data.batch import pack
 from tutelage.engine.invariants.bench import Bench, network, policy
@@ -28,18 +28,6 @@ TREES = FORESTS["several"]
 BATCH = pack(TREES)
 
 
-def peft_logp(model: torch.nn.Module) -> torch.Tensor:
-    """[M] by peft's own forward and transformers' own masks and attention, a sequence at a time."""
-    model.get_base_model().set_attn_implementation("sdpa")
-    each: list[torch.Tensor] = []
-    for t in TREES:
-        for response in t.responses:
-            ids, first = torch.tensor([[*t.prompt, *response]]), max(len(t.prompt), 1)
-            logits = model(ids).logits[0, first - 1 : -1]
-            each.append(logits.log_softmax(-1).gather(-1, ids[0, first:, None])[:, 0])
-    return torch.cat(each)
-
-
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("tokens", [1, 5, 21])
 @pytest.mark.parametrize("shape", ["llama", "gpt2", "gemma3", "mistral_window", "neox"])
@@ -50,9 +38,10 @@ def test_packed_trees_see_the_prefix_as_peft_does(shape: str, tokens: int, dtype
     made = Policy({"policy": Role(model, "policy", trains=True)})
     read = made.read(BATCH, ("logp",))["logp"]
     found = gradient(made, {"logp": read})
-    alone = peft_logp(model)
-    assert distance(read, alone) < bound
-    assert distance(found, gradient(made, {"logp": alone})) < bound
+    model.get_base_model().set_attn_implementation("sdpa")  # peft's own forward, transformers' own masks and attention
+    expected = one_by_one(model, TREES)
+    assert distance(read, expected) < bound
+    assert distance(found, gradient(made, {"logp": expected})) < bound
     assert found.abs().max() > 0 and len(found) == sum(p.numel() for p in parameters(model, "policy").values())
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import BloomConfig, BloomForCausalLM, MixtralConfig, MixtralForCausalLM, OpenAIGPTConfig, OpenAIGPTLMHeadModel
 from transformers.models.bloom import modeling_bloom
 
-from tests.models.test_families import FORESTS, NEEDS, gradient
+from tests.models.test_families import FORESTS, NEEDS, gradient, one_by_one
 from tutelage.core.errors import UserError
 from tutelage.data.batch import pack
 from tutelage.engine.invariants.bench import Bench, policy
@@ -61,15 +61,9 @@ def test_a_family_with_its_own_attention_is_read_separately(make_model: type[nn.
     made = Policy({"policy": Role(model, trains=True)}, attention=SEPARATE)
     read = made.read(batch, ("logp",))
     found = gradient(made, read)
-    each: list[torch.Tensor] = []
-    for t in TREES:
-        for response in t.responses:
-            ids, first = torch.tensor([[*t.prompt, *response]]), max(len(t.prompt), 1)
-            logits = model(ids).logits[0, first - 1 : -1]
-            each.append(logits.log_softmax(-1).gather(-1, ids[0, first:, None])[:, 0])
-    alone = torch.cat(each)
-    assert torch.allclose(read["logp"], alone, rtol=1e-10, atol=1e-12)
-    assert distance(found, gradient(made, {"logp": alone})) < 1e-10
+    expected = one_by_one(model, TREES)
+    assert torch.allclose(read["logp"], expected, rtol=1e-10, atol=1e-12)
+    assert distance(found, gradient(made, {"logp": expected})) < 1e-10
 
 
 def test_paths_hold_every_token_once() -> None:

@@ -5,7 +5,7 @@ from tests.rollouts.table import Table
 from tutelage.core.text import ask
 from tutelage.data.tree import OTHER, POLICY, Tree
 from tutelage.rollouts.monitor import exact_kl, figures
-from tutelage.rollouts.reading import read_responses, streams
+from tutelage.rollouts.reading import read_responses
 from tutelage.rollouts.rollout import Group, Reward, Rollout
 
 ROLLOUTS = [
@@ -55,8 +55,6 @@ def test_the_exact_kl_sums_over_words_and_tokens():
 
 def test_the_length_of_a_stream_changes_no_number_and_keeps_the_order():
     trees = [Tree((2,), ((3, 4), (5,))), Tree((6, 7), ((8, 9, 1),)), Tree((3,), ((1,), (2, 2), (4,)))]
-    assert [len(stream) for stream in streams(trees, 9)] == [2, 1]
-    assert [len(stream) for stream in streams(trees, 1)] == [1, 1, 1] and list(streams([], 5)) == []
     policy, needs = Table(words=12), ("logp", "value@value", "score@reward")
     whole = read_responses(policy, trees, needs)
     assert [len(x) for x in whole["logp"]] == [2, 1, 3, 1, 2, 1] and all(len(x) == 1 for x in whole["score@reward"])

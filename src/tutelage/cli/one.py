@@ -10,6 +10,9 @@ from tutelage.core.settings import Plain, read_yaml, write_yaml
 from tutelage.recipes import recipe as recipes
 
 ModelArgument = Annotated[str, typer.Argument(help="A folder in transformers' format, or a hub id.")]
+Preferences = Annotated[str, typer.Argument(help="Preferences: rows with chosen and rejected (.jsonl, .jsonl.gz, .parquet).")]
+Prompts = Annotated[str, typer.Argument(help="Prompts.")]
+Rewards = Annotated[str, typer.Option(help="What rewards: a function of yours by import path, my.module:function.")]
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Settings of the stage, e.g. epochs=1.")]
 Out = Annotated[Path | None, typer.Option(help="The run directory; runs/COMMAND if not given.")]
 
@@ -24,44 +27,22 @@ def sft(
     single("sft", model, {"demonstrations": data}, {"data": "demonstrations"}, settings, out)
 
 
-def reward(
-    model: ModelArgument,
-    data: Annotated[str, typer.Argument(help="Preferences: rows with chosen and rejected (.jsonl, .jsonl.gz, .parquet).")],
-    settings: Settings = None,
-    out: Out = None,
-) -> None:
+def reward(model: ModelArgument, data: Preferences, settings: Settings = None, out: Out = None) -> None:
     """Train a reward model on preferences, beginning with MODEL."""
     single("reward", model, {"preferences": data, "demonstrations": None}, {"preferences": "preferences"}, settings, out)
 
 
-def dpo(
-    model: ModelArgument,
-    data: Annotated[str, typer.Argument(help="Preferences: rows with chosen and rejected (.jsonl, .jsonl.gz, .parquet).")],
-    settings: Settings = None,
-    out: Out = None,
-) -> None:
+def dpo(model: ModelArgument, data: Preferences, settings: Settings = None, out: Out = None) -> None:
     """Align MODEL to preferences directly, without a reward model."""
     single("dpo", model, {"preferences": data}, {"preferences": "preferences"}, settings, out)
 
 
-def ppo(
-    model: ModelArgument,
-    data: Annotated[str, typer.Argument(help="Prompts.")],
-    reward: Annotated[str, typer.Option(help="What rewards: a function of yours by import path, my.module:function.")],
-    settings: Settings = None,
-    out: Out = None,
-) -> None:
+def ppo(model: ModelArgument, data: Prompts, reward: Rewards, settings: Settings = None, out: Out = None) -> None:
     """Train MODEL by PPO on prompts against a reward."""
     single("ppo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
 
 
-def grpo(
-    model: ModelArgument,
-    data: Annotated[str, typer.Argument(help="Prompts.")],
-    reward: Annotated[str, typer.Option(help="What rewards: a function of yours by import path, my.module:function.")],
-    settings: Settings = None,
-    out: Out = None,
-) -> None:
+def grpo(model: ModelArgument, data: Prompts, reward: Rewards, settings: Settings = None, out: Out = None) -> None:
     """Train MODEL by GRPO on prompts against a reward: each answer is measured by the others to its prompt."""
     single("grpo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
 

@@ -7,7 +7,7 @@ A token's predecessor is not always the token before it: the first token of ever
 token. `previous_T` says which; `t - 1` would read another response's end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -111,6 +111,20 @@ class _Stream:
     def end(self, segment: int) -> int:
         """The place of a segment's last token."""
         return (self.starts[segment + 1] if segment + 1 < len(self.starts) else len(self.tokens)) - 1
+
+
+def filled(trees: Sequence[Tree], tokens: int) -> Iterator[list[Tree]]:
+    """Trees in order, stream by stream: as many as fit into `tokens`; a longer one has a stream to itself."""
+    stream: list[Tree] = []
+    length = 0
+    for tree in trees:
+        if stream and length + tree.length > tokens:
+            yield stream
+            stream, length = [], 0
+        stream.append(tree)
+        length += tree.length
+    if stream:
+        yield stream
 
 
 def pack(trees: Sequence[Tree], shared: bool = True) -> PackedBatch:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tutelage.data.batch import PackedBatch
+from tutelage.data.batch import PackedBatch, filled
 from tutelage.data.tree import Tree
 from tutelage.engine.optimizers import optimizers
 from tutelage.engine.ranks import Ranks
@@ -24,17 +24,8 @@ from tutelage.objectives.objective import Objective
 
 def split(trees: Sequence[Tree], tokens: int) -> list[list[Tree]]:
     """Micro-batches of at most `tokens` stream tokens (one larger tree stands alone), each of one part."""
-    batches: list[list[Tree]] = []
-    for part in dict.fromkeys(tree.part for tree in trees):
-        batches.append([])
-        filled = 0
-        for tree in (t for t in trees if t.part == part):
-            if batches[-1] and filled + tree.length > tokens:
-                batches.append([])
-                filled = 0
-            batches[-1].append(tree)
-            filled += tree.length
-    return batches
+    parts = dict.fromkeys(tree.part for tree in trees)
+    return [batch for part in parts for batch in filled([tree for tree in trees if tree.part == part], tokens)]
 
 
 class Engine:

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Literal, cast
 
-import torch
-
 from tutelage.core.text import Demonstration, Document, Prompt, Response, content_id
 from tutelage.data.pieces import cut
 from tutelage.data.render import Renderer
@@ -20,10 +18,9 @@ from tutelage.evals.eval import Answer, Material
 from tutelage.models.attention import SEPARATE
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision
-from tutelage.models.prefix import check_speaks
-from tutelage.models.roles import active
-from tutelage.models.sampler import Sampled, Sampler, Sampling
+from tutelage.models.sampler import Sampled, Sampling
 from tutelage.rollouts.reading import read_responses
+from tutelage.rollouts.speaker import RoleSpeaker
 
 
 def silent(tokens: int) -> None:
@@ -92,11 +89,7 @@ class Artifact:
         ]
 
     def _generate(self, ids: Sequence[tuple[int, ...]], addresses: Sequence[tuple[int | str, ...]], sampling: Sampling) -> list[Sampled]:
-        role = self.policy.roles["policy"]
-        check_speaks(role)
-        with active(role):
-            sampler = Sampler(role.network, self.renderer.end, dtype=torch.bfloat16 if self.policy.precision == "autocast" else None)
-            written = sampler.generate(ids, addresses, sampling)
+        written = RoleSpeaker(self.policy, self.renderer.end).generate(ids, addresses, sampling)
         self.heard(sum(len(said.ids) for said in written))
         return written
 

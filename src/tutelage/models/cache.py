@@ -120,7 +120,7 @@ class KeyCache:
 
 
 def read(prompts: Sequence[Prompt], tokens: int, forward: Forward, device: torch.device) -> tuple[KeyCache, Tensor]:
-    """A KeyCache of all rows: see `decoding.Kind`."""
+    """A KeyCache of all rows: see `decoding`."""
     longest = max(map(len, prompts))
     offset_B = torch.tensor([longest - len(prompt) for prompt in prompts], device=device)
     cache = KeyCache(offset_B, longest + min(tokens, BLOCK))

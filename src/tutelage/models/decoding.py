@@ -1,12 +1,14 @@
 """How a model writes: attention over what was kept of each row, for any model that goes through `AttentionInterface`.
 
 The cache is the keyword `decoding` of the model's `forward`, which transformers hands through to the attention function. There are two
-kinds: `cache.KeyCache` by torch, for any dtype and device; `slots.SlotCache` by our kernels.
+kinds: `cache.KeyCache` by torch, for any dtype and device; `slots.SlotCache` by our kernels. Each one's `read(prompts, tokens, forward)`
+reads every distinct prompt once, equal ones standing side by side, `tokens` being what will be written at most; it returns the cache of
+all rows, and the hidden states [B, D] that their first tokens are drawn from.
 
 B rows, Q columns of this call, H key heads, G query heads of a key head, d head width, D width.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -41,15 +43,6 @@ class Cache(Protocol):
 Forward = Callable[[Tensor, Tensor, Cache], Tensor]
 """(ids [B, Q], position_ids [B, Q], cache) -> [B, Q, D] last hidden states."""
 Prompt = tuple[int, ...]
-
-
-class Kind(Protocol):
-    """A kind of cache."""
-
-    def __call__(self, prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[Cache, Tensor]:
-        """Read each distinct prompt once, equal ones standing side by side; `tokens` will be written at most. Returns the cache of all
-        rows, and the hidden states [B, D] that their first tokens are drawn from."""
-        ...
 
 
 def _attention(

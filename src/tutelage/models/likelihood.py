@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from tutelage.models.fused.functions import ROWS, weight_gradient
-from tutelage.models.kernels.build import address, library
+from tutelage.models.kernels.build import address, native, takes
 from tutelage.models.sums import add
 
 CHUNK = 384
@@ -96,7 +96,7 @@ def _give(slopes_MV: Tensor, hidden_MD: Tensor, matrix_VD: Tensor, dhidden_MD: T
     torch.mm(slopes_MV, matrix_VD, out=dhidden_MD)
     if dwords_VD is None:
         return
-    if _native(slopes_MV) is not None and not any(size % ROWS for size in (*slopes_MV.shape, hidden_MD.shape[1])):
+    if takes(slopes_MV) and not any(size % ROWS for size in (*slopes_MV.shape, hidden_MD.shape[1])):
         weight_gradient(dwords_VD, slopes_MV, hidden_MD, fresh=False)
     else:
         add(dwords_VD, slopes_MV.t() @ hidden_MD)
@@ -106,30 +106,24 @@ def _wide(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _native(logits: Tensor) -> ctypes.CDLL | None:
-    return library() if logits.dtype == torch.bfloat16 and logits.device.type == "cpu" else None
-
-
 def _read(logits: Tensor, target: Tensor, by: float) -> tuple[Tensor, Tensor]:
     """(logp [M], lse [M])"""
-    native = _native(logits)
-    if native is None:
+    if not takes(logits):
         x = logits.to(_wide(logits)) * by
         lse = x.logsumexp(-1)
         return x.gather(-1, target[:, None])[:, 0] - lse, lse
     logp, lse = torch.empty(len(logits)), torch.empty(len(logits))
-    native.likelihood(*_matrix(logits), address(target), ctypes.c_float(by), address(logp), address(lse))
+    native().likelihood(*_matrix(logits), address(target), ctypes.c_float(by), address(logp), address(lse))
     return logp, lse
 
 
 def _slope(logits: Tensor, target: Tensor, by: float, lse: Tensor, slope: Tensor) -> Tensor:
     """[M, V] slope_m * d logp_m / d logits; may be written over `logits`."""
-    native = _native(logits)
-    if native is None:
+    if not takes(logits):
         p = (logits.to(_wide(logits)) * by - lse[:, None]).exp()
         d = p * (-by * slope)[:, None]
         return d.scatter_add_(1, target[:, None], (by * slope)[:, None]).to(logits.dtype)
-    native.likelihood_slope(*_matrix(logits), address(target), ctypes.c_float(by), address(lse), address(slope.contiguous()))
+    native().likelihood_slope(*_matrix(logits), address(target), ctypes.c_float(by), address(lse), address(slope.contiguous()))
     return logits
 
 

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from transformers import PreTrainedTokenizerFast
 
 from tutelage.data.batch import PackedBatch
-from tutelage.models.attention import SEPARATE, TREE, Plan, padded, plan, read_separately
+from tutelage.models.attention import SEPARATE, TREE, Plan, inputs, plan, read_separately
 from tutelage.models.heads import read_words
 from tutelage.models.precision import Masters, Precision, narrow
 from tutelage.models.prefix import cached, has_prefix, learnt
@@ -121,8 +120,7 @@ class Policy:
             prefix = learnt(role)
             told = {} if prefix is None else {"prefix": prefix.layers}
             shift = 0 if prefix is None else prefix.tokens
-            missing = (0, padded(len(batch.tokens_T)) - len(batch.tokens_T))
-            tokens_1T, position_1T = (pad(x_T, missing)[None] for x_T in (batch.tokens_T, batch.position_T))
+            tokens_1T, position_1T = inputs(batch)
             places = {"input_ids": tokens_1T, "position_ids": position_1T + shift}
             out = causal(role.network).base_model(**places, **told, tree=stream_plan, use_cache=False)
         return out.last_hidden_state[0, : len(batch.tokens_T)]

@@ -17,7 +17,7 @@ import torch
 from annotated_types import Ge, Gt, Interval
 from torch import Tensor
 
-from tutelage.models.kernels.build import address, library
+from tutelage.models.kernels.build import address, native, takes
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sampling:
 
 def draw(logits_BV: Tensor, uniform_B: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
     """(tokens [B], log-probabilities [B] in float32, or float64 for float64 logits). uniform_B: float64 in [0, 1)."""
-    if _native(logits_BV, sampling):
+    if takes(logits_BV) and not sampling.truncates and sampling.temperature != 0:
         return _drawn(logits_BV, uniform_B, 1 / sampling.temperature)
     x_BV = logits_BV if logits_BV.dtype == torch.float64 else logits_BV.float()
     if sampling.temperature not in (0, 1):
@@ -72,18 +72,11 @@ def truncated(p_BV: Tensor, sampling: Sampling) -> Tensor:
     return p_BV
 
 
-def _native(logits_BV: Tensor, sampling: Sampling) -> bool:
-    plain = not sampling.truncates and sampling.temperature != 0
-    return plain and logits_BV.dtype == torch.bfloat16 and logits_BV.device.type == "cpu" and library() is not None
-
-
 def _drawn(logits_BV: Tensor, uniform_B: Tensor, by: float) -> tuple[Tensor, Tensor]:
     """The same by our kernel (kernels/decode.c): a row is read while it is in the processor's cache."""
-    native = library()
-    assert native is not None
     logits_BV, uniform_B = logits_BV.contiguous(), uniform_B.contiguous()
     rows, words = logits_BV.shape
     token_B, logp_B = torch.empty(rows, dtype=torch.long), torch.empty(rows)
     sizes = (ctypes.c_float(by), ctypes.c_int64(rows), ctypes.c_int64(words))
-    native.draw(address(logits_BV), address(uniform_B), *sizes, address(token_B), address(logp_B))
+    native().draw(address(logits_BV), address(uniform_B), *sizes, address(token_B), address(logp_B))
     return token_B, logp_B

@@ -7,19 +7,20 @@ B rows, N tokens, T tokens of the stream, H key heads, d head width, D width.
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tutelage.data.batch import PackedBatch, pack
+from tutelage.data.batch import PackedBatch, filled, pack
 from tutelage.data.tree import Tree
-from tutelage.models.attention import Plan, native, padded, plan
+from tutelage.models.attention import Plan, inputs, plan
 from tutelage.models.attention.beside import Scoring
+from tutelage.models.attention.native import STEP, WIDEST, attend
 from tutelage.models.decoding import PREFILL, Forward, Prompt
-from tutelage.models.kernels.build import address, library
+from tutelage.models.kernels.build import address, library, native
 from tutelage.models.precision import computes
 
 KEYS, BLOCK = 16, 64
@@ -30,7 +31,7 @@ def takes(model: PreTrainedModel) -> bool:
     """Can our kernels decode for this model?"""
     config = model.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    fits = width % native.STEP == 0 and width <= native.WIDEST
+    fits = width % STEP == 0 and width <= WIDEST
     return fits and library() is not None and model.device.type == "cpu" and computes(model) == torch.bfloat16
 
 
@@ -71,7 +72,7 @@ class Kept:
     def write(self, k_NHd: Tensor, v_NHd: Tensor, column_N: Tensor) -> None:
         """Into the columns of slot 0."""
         k_NHd, v_NHd = _laid(k_NHd), _laid(v_NHd)
-        native.native().keep(ctypes.byref(self.call()), *_rows(k_NHd), *_rows(v_NHd), address(column_N), ctypes.c_int64(len(column_N)))
+        native().keep(ctypes.byref(self.call()), *_rows(k_NHd), *_rows(v_NHd), address(column_N), ctypes.c_int64(len(column_N)))
 
     def call(self) -> KeptCall:
         return KeptCall(*self.values.shape, self.keys.data_ptr(), self.values.data_ptr())
@@ -125,7 +126,7 @@ class SlotCache:
         out_BHd = torch.empty_like(q_BHd, memory_format=torch.contiguous_format)
         kept = (ctypes.byref(each[layer].call()) for each in (self.prompts, self.own))
         rows = self.rows(q_BHd.shape[1], scale, self.sight(window))
-        native.native().decode_attention(*kept, ctypes.byref(rows), *_rows(q_BHd), *_rows(k_BHd), *_rows(v_BHd), address(out_BHd))
+        native().decode_attention(*kept, ctypes.byref(rows), *_rows(q_BHd), *_rows(k_BHd), *_rows(v_BHd), address(out_BHd))
         return out_BHd[:, None]
 
     def rows(self, heads: int, scale: float, sight: Sight) -> RowsCall:
@@ -155,11 +156,11 @@ class _Reading:
     def attend(self, kept: Kept, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
         q_THd, k_THd, v_THd = (x[0].transpose(0, 1) for x in (q, k, v))
         kept.write(k_THd, v_THd, self.column_T)  # rows beyond the stream are padding
-        return native.attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window))[None]
+        return attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window))[None]
 
 
 def read(prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[SlotCache, Tensor]:
-    """A SlotCache of all rows: see `decoding.Kind`."""
+    """A SlotCache of all rows: see `decoding`."""
     distinct = list(dict.fromkeys(prompts))
     place = {prompt: n for n, prompt in enumerate(distinct)}
     row_B = torch.tensor([place[prompt] for prompt in prompts])
@@ -167,30 +168,15 @@ def read(prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[Slot
     cache = SlotCache(torch.zeros_like(row_B), length_G[row_B], tokens, sum(_blocks(len(prompt)) for prompt in distinct) * KEYS)
     starts, hidden = [torch.zeros(0, dtype=torch.long)], list[Tensor]()
     first = 0
-    for group in _streams(distinct):
-        batch = pack([Tree((), (prompt,)) for prompt in group])
+    for stream in filled([Tree((), (prompt,)) for prompt in distinct], PREFILL):
+        batch = pack(stream)
         cache.reading = _Reading(batch, first)
-        missing = (0, padded(len(batch.tokens_T)) - len(batch.tokens_T))
-        ids_1T, position_1T = (torch.nn.functional.pad(x_T, missing)[None] for x_T in (batch.tokens_T, batch.position_T))
-        hidden.append(forward(ids_1T, position_1T, cache)[0, batch.last_R])
+        hidden.append(forward(*inputs(batch), cache)[0, batch.last_R])
         starts.append(cache.reading.start_S)
-        first += sum(map(_blocks, map(len, group))) * KEYS
+        first += sum(_blocks(tree.length) for tree in stream) * KEYS
     cache.reading = None
     cache.start_B = torch.cat(starts)[row_B]
     return cache, torch.cat(hidden)[row_B]
-
-
-def _streams(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
-    """Prompts in order, as many as fit into PREFILL tokens; a longer one has a stream to itself."""
-    stream: list[Prompt] = []
-    filled = 0
-    for prompt in prompts:
-        if stream and filled + len(prompt) > PREFILL:
-            yield stream
-            stream, filled = [], 0
-        stream.append(prompt)
-        filled += len(prompt)
-    yield stream
 
 
 def _blocks(columns: int) -> int:

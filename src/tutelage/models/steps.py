@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tutelage.models import slots
-from tutelage.models.attention import native
 from tutelage.models.decoding import Cache
 from tutelage.models.fused.functions import COLUMNS, SILU
 from tutelage.models.fused.modules import KINDS, window_of
 from tutelage.models.fused.packed import ROOM, pack_weight
-from tutelage.models.kernels.build import address
+from tutelage.models.kernels.build import address, native
 from tutelage.models.slots import KeptCall, Sight, SlotCache
 
 FAMILIES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
@@ -38,8 +37,7 @@ class _Layer(ctypes.Structure):
 class _Shape(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("layers", "D", "F", "kv_heads", "d")),
-        ("kind", ctypes.c_int32),
-        *((name, ctypes.c_float) for name in ("unit", "eps")),
+        ("eps", ctypes.c_float),
         ("norm", ctypes.c_void_p),
     )
 
@@ -70,7 +68,7 @@ class Steps:
         self.heads, self.scale = first.self_attn.q_proj.out_features // first.self_attn.head_dim, first.self_attn.scaling
         kv_heads, width = first.self_attn.k_proj.out_features // first.self_attn.head_dim, first.self_attn.head_dim
         sizes = (len(inner.layers), first.mlp.gate_proj.in_features, first.mlp.gate_proj.out_features, kv_heads, width)
-        self.shape = _Shape(*sizes, SILU, 0.0, inner.norm.variance_epsilon, inner.norm.weight.data_ptr())
+        self.shape = _Shape(*sizes, inner.norm.variance_epsilon, inner.norm.weight.data_ptr())
         self.windows = [window_of(layer.self_attn) for layer in inner.layers]
         self.weights = [_weights(layer) for layer in inner.layers]
 
@@ -85,7 +83,7 @@ class Steps:
         rows = cache.rows(self.heads, self.scale, Sight(first_LB, sights[0].last_B, own_LB))
         room = [x_B1D.new_empty(size) for size in self._rooms(len(ids_B1))]
         step = _Step(*(x.data_ptr() for x in (x_B1D, *room, *angles)))
-        native.native().decode_step(*map(ctypes.byref, (self.shape, layers, rows)), address(first_LB), address(own_LB), ctypes.byref(step))
+        native().decode_step(*map(ctypes.byref, (self.shape, layers, rows)), address(first_LB), address(own_LB), ctypes.byref(step))
         return x_B1D
 
     def _layer(self, layer: int, cache: SlotCache) -> _Layer:

@@ -35,6 +35,11 @@ class Decisions:
     gpu: str = ""
     """The GPU's model."""
 
+    @property
+    def precision(self) -> Literal["float32", "bf16"]:
+        """`dtype` as policies name it."""
+        return "bf16" if self.dtype == "bfloat16" else "float32"
+
     def mismatch(self, here: "Decisions") -> str:
         """What differs so that the same bits can't be promised, in words; empty when nothing does."""
         names = ("processor", "torch", "device", "kernels", "gpu")

@@ -110,7 +110,7 @@ def precision(work: Work, adapter: Adapter | None = None) -> Precision:
     """What the run decided once; float32 under DoRA, whose lengths, once rounded, are no longer those of the rounded weights: a policy
     would not begin as its reference."""
     exact = isinstance(adapter, Lora) and adapter.dora
-    return "bf16" if work.decisions.dtype == "bfloat16" and not exact else "float32"
+    return "float32" if exact else work.decisions.precision
 
 
 def learner(model: PreTrainedModel, adapter: Adapter | None, seed: int, head: ScalarHead | None = None) -> Role:

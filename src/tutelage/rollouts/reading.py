@@ -5,36 +5,24 @@ One call reads everything that is wanted of every role, so each role's network r
 Shape suffixes: M tokens the policy wrote, R responses, L tokens the policy wrote in one response.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tutelage.data.batch import PackedBatch, pack
+from tutelage.data.batch import PackedBatch, filled, pack
 from tutelage.data.tree import POLICY, Tree
 from tutelage.rollouts.rollout import Reader
 
 Array = NDArray[np.float64]
 
 
-def streams(trees: Sequence[Tree], tokens: int) -> Iterator[list[Tree]]:
-    """Trees in order, as many as fit into `tokens`; a longer one has a stream to itself."""
-    stream: list[Tree] = []
-    for tree in trees:
-        if stream and sum(t.length for t in stream) + tree.length > tokens:
-            yield stream
-            stream = []
-        stream.append(tree)
-    if stream:
-        yield stream
-
-
 @torch.no_grad()
 def read_responses(policy: Reader, trees: Sequence[Tree], needs: Sequence[str], tokens: int = 8192) -> Mapping[str, list[Array]]:
     """For each need, one float64 array per response, in order: [L], or [1] for a score."""
     found: dict[str, list[Array]] = {need: [] for need in needs}
-    for stream in streams(trees, tokens) if needs else ():
+    for stream in filled(trees, tokens) if needs else ():
         batch = pack(stream)
         read = policy.read(batch, tuple(needs))
         for need in needs:

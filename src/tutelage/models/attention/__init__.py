@@ -10,7 +10,7 @@ reads every path alone, for models that can't read trees.
 """
 
 from tutelage.models.attention.interface import DENSE, TREE, no_mask, strange
-from tutelage.models.attention.plan import Plan, padded, plan
+from tutelage.models.attention.plan import Plan, inputs, padded, plan
 from tutelage.models.attention.separate import SEPARATE, read_separately
 
-__all__ = ["DENSE", "SEPARATE", "TREE", "Plan", "no_mask", "padded", "plan", "read_separately", "strange"]
+__all__ = ["DENSE", "SEPARATE", "TREE", "Plan", "inputs", "no_mask", "padded", "plan", "read_separately", "strange"]

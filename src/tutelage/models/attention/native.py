@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from tutelage.models.attention.beside import NOTHING, Beside, Scoring
 from tutelage.models.attention.plan import Plan
-from tutelage.models.kernels.build import address, library
+from tutelage.models.kernels import build
 
 BLOCK, WIDEST, STEP = 64, 256, 16
 """Tokens of a block; head widths that the kernel takes: multiples of STEP up to WIDEST."""
@@ -57,8 +57,7 @@ def _key_blocks(block: range, plan: Plan) -> list[int]:
 def takes(q_THd: Tensor, beside: Beside = NOTHING) -> bool:
     """Can the kernel compute this?"""
     width = q_THd.shape[-1]
-    fits = q_THd.dtype == torch.bfloat16 and q_THd.device.type == "cpu" and width % STEP == 0 and width <= WIDEST
-    return fits and beside.nothing and library() is not None
+    return build.takes(q_THd) and width % STEP == 0 and width <= WIDEST and beside.nothing
 
 
 def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
@@ -85,7 +84,7 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: Pairs, scale: float) -> Tensor:
         q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
         out, lse_HT = torch.empty_like(q, memory_format=torch.contiguous_format), torch.empty(q.shape[1], q.shape[0])
-        native().tree_attention_forward(_call(q, k, v, plan, scale), *_at(out), address(lse_HT))
+        build.native().tree_attention_forward(_call(q, k, v, plan, scale), *_at(out), build.address(lse_HT))
         ctx.save_for_backward(q, k, v, out, lse_HT)
         ctx.plan, ctx.scale = plan, scale
         return out
@@ -97,24 +96,18 @@ class _Attend(torch.autograd.Function):
         grad = grad if grad.stride(-1) == 1 else grad.contiguous()
         dq, dk, dv = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
         call = _call(q, k, v, ctx.plan, ctx.scale)
-        native().tree_attention_backward(call, *_at(out), *_at(grad), address(lse_HT), *_at(dq), *_at(dk), *_at(dv))
+        build.native().tree_attention_backward(call, *_at(out), *_at(grad), build.address(lse_HT), *_at(dq), *_at(dk), *_at(dv))
         return dq, dk, dv, None, None
-
-
-def native() -> ctypes.CDLL:
-    found = library()
-    assert found is not None
-    return found
 
 
 def _call(q: Tensor, k: Tensor, v: Tensor, plan: Pairs, scale: float) -> Any:
     T, heads, width = q.shape
-    tensors = (address(x) for x in (plan.first, plan.key_N, plan.seen_NK, q, k, v))
+    tensors = (build.address(x) for x in (plan.first, plan.key_N, plan.seen_NK, q, k, v))
     return ctypes.byref(_Call(T // BLOCK, heads, k.shape[1], width, scale, *tensors, *(_strides(x) for x in (q, k, v))))
 
 
 def _at(x: Tensor) -> tuple[ctypes.c_void_p, Any]:
-    return address(x), ctypes.byref(_strides(x))
+    return build.address(x), ctypes.byref(_strides(x))
 
 
 def _strides(x_THd: Tensor) -> _Strides:

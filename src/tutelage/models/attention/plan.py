@@ -97,12 +97,11 @@ def plan(batch: PackedBatch) -> Plan:
     """The plan of a stream."""
     starts, parents = batch.start_S.tolist(), batch.parent_S.tolist()
     segment_T, position_T = _places(starts, parents)
-    missing = (0, padded(starts[-1]) - starts[-1])
     lineages = _lineages(parents)
     above_SS = torch.zeros(len(parents) + 1, len(parents) + 1, dtype=torch.bool)
     for s, lineage in enumerate(lineages):
         above_SS[s, list(lineage)] = True
-    return Plan(tuple(starts), lineages, pad(segment_T, missing, value=len(parents)), pad(position_T, missing), above_SS)
+    return Plan(tuple(starts), lineages, _padded(segment_T, len(parents)), _padded(position_T), above_SS)
 
 
 def _places(starts: Sequence[int], parents: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -113,6 +112,15 @@ def _places(starts: Sequence[int], parents: Sequence[int]) -> tuple[Tensor, Tens
     start_S = torch.tensor(starts)
     segment_T = torch.arange(len(parents)).repeat_interleave(start_S.diff())
     return segment_T, torch.arange(starts[-1]) - (start_S[:-1] - torch.tensor(first))[segment_T]
+
+
+def inputs(batch: PackedBatch) -> tuple[Tensor, Tensor]:
+    """(ids, position_ids) [1, T]: a stream as models are given it."""
+    return _padded(batch.tokens_T)[None], _padded(batch.position_T)[None]
+
+
+def _padded(x_T: Tensor, value: int = 0) -> Tensor:
+    return pad(x_T, (0, padded(len(x_T)) - len(x_T)), value=value)
 
 
 def _lineages(parents: Sequence[int]) -> tuple[tuple[int, ...], ...]:

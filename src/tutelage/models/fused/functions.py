@@ -14,18 +14,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear as plain_linear
 
-from tutelage.models.kernels.build import address, library
+from tutelage.models.kernels.build import address, native
 
 COLUMNS, ROWS = 16, 32
 """What rows' widths must be multiples of, and, in a weight's gradient, all sizes."""
 SILU, GELU = 0, 1
-"""As layers.c numbers them."""
-
-
-def native() -> ctypes.CDLL:
-    found = library()
-    assert found is not None
-    return found
+"""As rows.h numbers them."""
 
 
 def master_of(weight: Tensor) -> Tensor | None:
@@ -143,9 +137,8 @@ class _Rotary(torch.autograd.Function):
 def _turned(x: Tensor, cos: Tensor, sin: Tensor, back: bool) -> Tensor:
     x = x.contiguous()
     y, (heads, width) = torch.empty_like(x), x.shape[-2:]
-    tokens, row = x.numel() // (heads * width), ctypes.c_int64(heads * width)
-    sizes = (*map(ctypes.c_int64, (tokens, heads, width)), ctypes.c_int(back))
-    native().rotary(address(y), row, address(x), row, address(cos), address(sin), *sizes)
+    sizes = map(ctypes.c_int64, (x.numel() // (heads * width), heads, width))
+    native().rotary(*map(address, (y, x, cos, sin)), *sizes, ctypes.c_int(back))
     return y
 
 

@@ -15,15 +15,16 @@ from transformers.activations import ACT2FN
 
 from tutelage.models.fused import functions
 from tutelage.models.fused.functions import COLUMNS, GELU, SILU
+from tutelage.models.fused.lora import lora
 from tutelage.models.fused.packed import MOST, product
-from tutelage.models.kernels.build import library
+from tutelage.models.kernels import build
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def fuse(network: Network) -> Network:
     """`network`, its known modules computing by our kernels where there are any."""
-    if library() is not None:
+    if build.library() is not None:
         for module in network.modules():
             if (forward := known(module)) is not None:
                 module.forward = MethodType(forward, module)
@@ -42,12 +43,14 @@ def known(module: nn.Module) -> Callable[..., Any] | None:
     own = type(module)
     if own is nn.Linear:
         return linear
+    if own.__module__ == "peft.tuners.lora.layer" and own.__name__ == "Linear":
+        return lora
     return FORWARD.get(own.__name__) if own.__module__.startswith("transformers.models.") else None
 
 
 def takes(x: Tensor) -> bool:
     """Do our kernels apply to these numbers?"""
-    return x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.shape[-1] % COLUMNS == 0
+    return build.takes(x) and x.shape[-1] % COLUMNS == 0
 
 
 def linear(self: nn.Linear, x: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from tutelage.models.fused.functions import ROWS, native
-from tutelage.models.kernels.build import address, library
+from tutelage.models.fused.functions import ROWS
+from tutelage.models.kernels.build import address, native, takes
 
 MOST = 1024
 """Rows beyond which torch's own product is as fast."""
@@ -32,7 +33,7 @@ class Packed:
 
 def pack_weight(weight_OD: Tensor) -> Packed | None:
     """The packed weight, or None where our kernel can't take it."""
-    if library() is None or weight_OD.dtype != torch.bfloat16 or weight_OD.device.type != "cpu" or any(n % ROWS for n in weight_OD.shape):
+    if not takes(weight_OD) or any(n % ROWS for n in weight_OD.shape):
         return None
     weight_OD = weight_OD.detach().contiguous()
     tiles, sizes = torch.empty_like(weight_OD), map(ctypes.c_int64, weight_OD.shape)
@@ -44,15 +45,17 @@ def product(x: Tensor, weight: Packed) -> Tensor:
     """x W', over the last dimension of x."""
     x = x.contiguous()
     y = x.new_empty(*x.shape[:-1], weight.outputs)
-    rows, columns = x.numel() // weight.columns, ctypes.c_int64(weight.columns)
-    native().product(address(y), address(x), columns, address(weight.tiles), ctypes.c_int64(rows), ctypes.c_int64(weight.outputs), columns)
+    sizes = map(ctypes.c_int64, (x.numel() // weight.columns, weight.outputs, weight.columns))
+    native().product(*map(address, (y, x, weight.tiles)), *sizes)
     return y
 
 
 @contextmanager
-def packed(network: nn.Module) -> Iterator[None]:
-    """Within, the network's fused linear layers (models/fused/modules.py) multiply few rows by packed weights."""
-    layers = [m for m in network.modules() if type(m) is nn.Linear and "forward" in vars(m) and m is not _output(network)]
+def packed(network: PreTrainedModel) -> Iterator[None]:
+    """Within, the network's fused linear layers (models/fused/modules.py) multiply few rows by packed weights; but for the matrix of words,
+    which the sampler packs itself."""
+    words = network.get_output_embeddings()
+    layers = [m for m in network.modules() if type(m) is nn.Linear and "forward" in vars(m) and m is not words]
     if sum(layer.weight.numel() for layer in layers) * 2 > ROOM:
         layers = []
     try:
@@ -62,8 +65,3 @@ def packed(network: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             vars(layer).pop("packed", None)
-
-
-def _output(network: nn.Module) -> nn.Module | None:
-    """The matrix of words, which the sampler packs itself."""
-    return network.get_output_embeddings() if hasattr(network, "get_output_embeddings") else None  # pyright: ignore[reportCallIssue]

@@ -12,6 +12,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent
@@ -35,6 +36,18 @@ def library() -> ctypes.CDLL | None:
         return None
     loaded = ctypes.CDLL(str(built))
     return loaded if loaded.tree_attention_ready() == 0 else None
+
+
+def native() -> ctypes.CDLL:
+    """The kernels, where it is known that there are any."""
+    found = library()
+    assert found is not None
+    return found
+
+
+def takes(x: Tensor) -> bool:
+    """Can the kernels read these numbers?"""
+    return x.dtype == torch.bfloat16 and x.device.type == "cpu" and library() is not None
 
 
 def address(x: Tensor) -> ctypes.c_void_p:

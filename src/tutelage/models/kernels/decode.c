@@ -144,8 +144,6 @@ void decode_attention(const Kept *prompts, const Kept *own, const Rows *r, const
 
 /* ---- products --------------------------------------------------------------------------------------------------------------------- */
 
-#define WORDS 512 /* numbers of a tile */
-
 /* The tiles of W [O][D], for each 16 outputs one after another; O and D multiples of 32. */
 void pack_weight(bf16 *out, const bf16 *w, int64_t O, int64_t D) {
 #pragma omp parallel for
@@ -161,11 +159,11 @@ void pack_weight(bf16 *out, const bf16 *w, int64_t O, int64_t D) {
 static int64_t rounded(int64_t rows) { return (rows + 31) / 32 * 32; }
 
 /* X [M][D] as left-hand tiles, rows beyond M zero. Within a parallel region. */
-static void pack_rows(bf16 *out, const bf16 *x, int64_t row, int64_t M, int64_t D) {
+static void pack_rows(bf16 *out, const bf16 *x, int64_t M, int64_t D) {
 #pragma omp for schedule(static)
     for (int64_t m = 0; m < rounded(M); m++)
         for (int64_t d = 0; d < D; d += 32) {
-            const __m512i part = m < M ? _mm512_loadu_si512(x + m * row + d) : _mm512_setzero_si512();
+            const __m512i part = m < M ? _mm512_loadu_si512(x + m * D + d) : _mm512_setzero_si512();
             _mm512_storeu_si512(out + (m / 16 * (D / 32) + d / 32) * WORDS + m % 16 * 32, part);
         }
 }
@@ -176,25 +174,7 @@ static void multiply_rows(bf16 *y, const bf16 *rows, const bf16 *w, int64_t M, i
 #pragma omp for schedule(static)
     for (int64_t o = 0; o < O; o += 32)
         for (int64_t m = 0; m < M; m += 32) {
-            const bf16 *a = rows + m / 16 * steps * WORDS, *b = w + o / 16 * steps * WORDS;
-            _tile_zero(0);
-            _tile_zero(1);
-            _tile_zero(2);
-            _tile_zero(3);
-            for (int64_t k = 0; k < steps; k++) {
-                _tile_loadd(4, a + k * WORDS, 64);
-                _tile_loadd(6, b + k * WORDS, 64);
-                _tile_dpbf16ps(0, 4, 6);
-                _tile_loadd(7, b + (k + steps) * WORDS, 64);
-                _tile_dpbf16ps(1, 4, 7);
-                _tile_loadd(5, a + (k + steps) * WORDS, 64);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
-            _tile_stored(0, c, 128);
-            _tile_stored(1, c + 16, 128);
-            _tile_stored(2, c + 16 * 32, 128);
-            _tile_stored(3, c + 16 * 32 + 16, 128);
+            multiply_packed(c, 32, rows + m / 16 * steps * WORDS, w + o / 16 * steps * WORDS, steps, 1, NULL);
             for (int64_t i = 0; i < 32 && m + i < M; i++)
                 for (int64_t j = 0; j < 32; j += 16) {
                     bf16 *to = y + (m + i) * O + o + j;
@@ -208,13 +188,13 @@ static void multiply_rows(bf16 *y, const bf16 *rows, const bf16 *w, int64_t M, i
 }
 
 /* Y [M][O] = X [M][D] W', W packed. */
-void product(bf16 *y, const bf16 *x, int64_t x_row, const bf16 *w, int64_t M, int64_t O, int64_t D) {
+void product(bf16 *y, const bf16 *x, const bf16 *w, int64_t M, int64_t O, int64_t D) {
     bf16 *rows = room((size_t)rounded(M) * D * 2);
 #pragma omp parallel
     {
         tiles_on();
         float *c = room(32 * 32 * 4);
-        pack_rows(rows, x, x_row, M, D);
+        pack_rows(rows, x, M, D);
         multiply_rows(y, rows, w, M, O, D, 0, c);
         free(c);
         _tile_release();
@@ -231,8 +211,7 @@ typedef struct {
 
 typedef struct {
     int64_t layers, D, F, kv_heads, d;
-    int32_t kind;
-    float unit, eps;
+    float eps;
     const bf16 *norm;
 } Shape;
 
@@ -243,7 +222,7 @@ typedef struct {
 
 static void norm_rows(bf16 *y, const bf16 *x, const bf16 *w, const Shape *s, int64_t M) {
 #pragma omp for schedule(static)
-    for (int64_t m = 0; m < M; m++) norm_row(y + m * s->D, x + m * s->D, w, s->unit, s->eps, s->D);
+    for (int64_t m = 0; m < M; m++) norm_row(y + m * s->D, x + m * s->D, w, 0, s->eps, s->D);
 }
 
 /* Bias, norms and angles of q and k, where they lie. */
@@ -255,7 +234,7 @@ static void turn_rows(bf16 *qkv, const Layer *layer, const Shape *s, const Rows 
         for (int64_t i = 0; layer->bias && i < row; i += 16) store16(own + i, _mm512_add_ps(wide16(own + i), wide16(layer->bias + i)));
         for (int64_t h = 0; h < heads; h++) {
             const bf16 *norm = h < r->heads ? layer->q_norm : layer->k_norm;
-            if (norm) norm_row(own + h * d, own + h * d, norm, s->unit, s->eps, d);
+            if (norm) norm_row(own + h * d, own + h * d, norm, 0, s->eps, d);
             rotary_row(own + h * d, own + h * d, step->cos_Bd + b * d, step->sin_Bd + b * d, d, 0);
         }
     }
@@ -275,21 +254,21 @@ void decode_step(const Shape *s, const Layer *layers, const Rows *all, const int
             r.prompt_first = first_LB + l * B;
             r.own_first = own_LB + l * B;
             norm_rows(step->narrow, step->x, layer->norm, s, B);
-            pack_rows(step->tiles, step->narrow, s->D, B, s->D);
+            pack_rows(step->tiles, step->narrow, B, s->D);
             multiply_rows(step->wide, step->tiles, layer->qkv, B, row, s->D, 0, c);
             turn_rows(step->wide, layer, s, &r, step);
             const bf16 *k = step->wide + hidden, *v = k + s->kv_heads * d;
             attend(&layer->prompts, &layer->own, &r, step->wide, row, k, row, v, row, step->narrow, score);
-            pack_rows(step->tiles, step->narrow, hidden, B, hidden);
+            pack_rows(step->tiles, step->narrow, B, hidden);
             multiply_rows(step->x, step->tiles, layer->out, B, s->D, hidden, 1, c);
             norm_rows(step->narrow, step->x, layer->ffn_norm, s, B);
-            pack_rows(step->tiles, step->narrow, s->D, B, s->D);
+            pack_rows(step->tiles, step->narrow, B, s->D);
             multiply_rows(step->wide, step->tiles, layer->gate_up, B, 2 * s->F, s->D, 0, c);
 #pragma omp for schedule(static)
             for (int64_t b = 0; b < B; b++)
                 for (int64_t i = 0; i < s->F; i += 16)
-                    gated16(step->narrow + b * s->F + i, step->wide + 2 * b * s->F + i, step->wide + (2 * b + 1) * s->F + i, s->kind);
-            pack_rows(step->tiles, step->narrow, s->F, B, s->F);
+                    gated16(step->narrow + b * s->F + i, step->wide + 2 * b * s->F + i, step->wide + (2 * b + 1) * s->F + i, SILU);
+            pack_rows(step->tiles, step->narrow, B, s->F);
             multiply_rows(step->x, step->tiles, layer->down, B, s->D, s->F, 1, c);
         }
         norm_rows(step->x, step->x, s->norm, s, B);

@@ -80,10 +80,9 @@ void gated_backward(bf16 *da, bf16 *db, const bf16 *g, const bf16 *a, const bf16
 
 /* ---- rotary ----------------------------------------------------------------------------------------------------------------------- */
 
-/* y, x: [T][heads][d], rows of tokens `y_token`, `x_token` apart; cos, sin: [T][d]. `back`: the gradient's way. */
-void rotary(bf16 *y, int64_t y_token, const bf16 *x, int64_t x_token, const bf16 *cos_Td, const bf16 *sin_Td, int64_t T, int64_t heads,
-            int64_t d, int back) {
+/* y, x: [T][heads][d]; cos, sin: [T][d]. `back`: the gradient's way. */
+void rotary(bf16 *y, const bf16 *x, const bf16 *cos_Td, const bf16 *sin_Td, int64_t T, int64_t heads, int64_t d, int back) {
 #pragma omp parallel for
     for (int64_t t = 0; t < T; t++)
-        for (int64_t h = 0; h < heads; h++) rotary_row(y + t * y_token + h * d, x + t * x_token + h * d, cos_Td + t * d, sin_Td + t * d, d, back);
+        for (int64_t h = t * heads; h < (t + 1) * heads; h++) rotary_row(y + h * d, x + h * d, cos_Td + t * d, sin_Td + t * d, d, back);
 }

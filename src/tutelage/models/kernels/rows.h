@@ -6,6 +6,7 @@
 
 #include <math.h>
 
+#define SILU 0
 #define GELU 1
 
 static inline void store16(bf16 *to, __m512 x) { _mm256_storeu_si256((__m256i *)to, narrow16(x)); }

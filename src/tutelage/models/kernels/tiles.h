@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WORDS 512 /* numbers of a tile in bfloat16 */
+
 typedef struct {
     uint8_t palette, start_row, reserved[14];
     uint16_t bytes[16];
@@ -54,6 +56,44 @@ static inline void multiply(float *c, int c_row, const bf16 *a, int a_row, const
         }
 }
 
+/* C [32][32], rows `row` apart, from `count` tiles of each of two columns of A and of B, one after another; added to what C holds unless it is
+   `fresh`. `next`: the C that comes next, fetched meanwhile, or NULL. */
+static inline void multiply_packed(float *c, int64_t row, const bf16 *a, const bf16 *b, int64_t count, int fresh, const float *next) {
+    float *low = c + 16 * row;
+    const int64_t column = count * WORDS;
+    if (fresh) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, c, row * 4);
+        _tile_loadd(1, c + 16, row * 4);
+        _tile_loadd(2, low, row * 4);
+        _tile_loadd(3, low + 16, row * 4);
+    }
+    for (int64_t n = 0; n < count; n++) {
+        const int64_t at = n * WORDS;
+        _tile_loadd(4, a + at, 64);
+        _tile_loadd(6, b + at, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(5, a + at + column, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_loadd(7, b + at + column, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(3, 5, 7);
+        if (next && n < 16) {
+            _mm_prefetch((const char *)(next + 2 * n * row), _MM_HINT_T0);
+            _mm_prefetch((const char *)(next + 2 * n * row + 16), _MM_HINT_T0);
+            _mm_prefetch((const char *)(next + (2 * n + 1) * row), _MM_HINT_T0);
+            _mm_prefetch((const char *)(next + (2 * n + 1) * row + 16), _MM_HINT_T0);
+        }
+    }
+    _tile_stored(0, c, row * 4);
+    _tile_stored(1, c + 16, row * 4);
+    _tile_stored(2, low, row * 4);
+    _tile_stored(3, low + 16, row * 4);
+}
 
 /* Two rows of 16 as one row of pairs. */
 static inline __m512i paired(__m512 even, __m512 odd) {

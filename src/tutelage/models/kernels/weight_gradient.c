@@ -13,7 +13,6 @@
 #include <omp.h>
 
 #define CHUNK 512 /* tokens of a chunk: a row of G's tiles then fills a first-level cache */
-#define WORDS 512 /* numbers of a tile */
 #define SIDE 256  /* columns of G that a thread packs at a time: a quarter of a second-level cache */
 
 /* The tile of 32 rows and 16 columns at x: pairs of rows side by side. */
@@ -34,44 +33,6 @@ static void pack(bf16 *out, const bf16 *x, int64_t stride, int count, int column
             if (turned) turn16(tile);
             for (int i = 0; i < 16; i++) _mm512_store_si512(out + ((size_t)(c / 16) * count + n) * WORDS + 32 * i, tile[i]);
         }
-}
-
-/* 32 x 32 of W: from `count` tiles of each of two columns of A and of B. What is multiplied next is fetched meanwhile. */
-static inline void block(float *w, int64_t row, const bf16 *a, const bf16 *b, int count, int fresh, const float *next) {
-    float *low = w + 16 * row;
-    const size_t column = (size_t)count * WORDS;
-    if (fresh) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    } else {
-        _tile_loadd(0, w, row * 4);
-        _tile_loadd(1, w + 16, row * 4);
-        _tile_loadd(2, low, row * 4);
-        _tile_loadd(3, low + 16, row * 4);
-    }
-    for (int n = 0; n < count; n++) {
-        const size_t at = (size_t)n * WORDS;
-        _tile_loadd(4, a + at, 64);
-        _tile_loadd(6, b + at, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(5, a + at + column, 64);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_loadd(7, b + at + column, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_dpbf16ps(3, 5, 7);
-        if (n < 16) {
-            _mm_prefetch((const char *)(next + 2 * n * row), _MM_HINT_T0);
-            _mm_prefetch((const char *)(next + 2 * n * row + 16), _MM_HINT_T0);
-            _mm_prefetch((const char *)(next + (2 * n + 1) * row), _MM_HINT_T0);
-            _mm_prefetch((const char *)(next + (2 * n + 1) * row + 16), _MM_HINT_T0);
-        }
-    }
-    _tile_stored(0, w, row * 4);
-    _tile_stored(1, w + 16, row * 4);
-    _tile_stored(2, low, row * 4);
-    _tile_stored(3, low + 16, row * 4);
 }
 
 /* `fresh`: W holds nothing yet. */
@@ -96,7 +57,8 @@ void weight_gradient(float *w, const bf16 *g, int64_t g_stride, const bf16 *x, i
                     for (int i = 0; i < columns; i += 32) {
                         float *at = w + (o + i) * D + d;
                         const float *next = i + 32 < columns ? at + 32 * D : w + o * D + d + 32;
-                        block(at, D, g_tiles + (size_t)(i / 16) * count * WORDS, x_tiles + (size_t)(d / 16) * count * WORDS, count, empty, next);
+                        const bf16 *left = g_tiles + (size_t)(i / 16) * count * WORDS, *right = x_tiles + (size_t)(d / 16) * count * WORDS;
+                        multiply_packed(at, D, left, right, count, empty, next);
                     }
             }
         }

@@ -1,0 +1,102 @@
+"""peft's LoRA layer with fewer passes over memory:
+
+    y = x W' + s (x A') B'        Hu et al., 2106.09685, eq. 3; W frozen
+
+A and B are padded with zeros to a rank that fills whole tiles, and y takes up the second product as it is made, where peft makes it, scales
+it and adds it: a fresh adapter (B = 0) still changes no bit. Gradients of A and B go to their float32 masters at once (functions.py).
+
+T tokens, D columns, O outputs, r rank, p rank padded to a multiple of ROWS.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear as plain_linear
+from torch.nn.functional import pad
+
+from tutelage.models.fused.functions import ROWS, master_of, weight_gradient
+from tutelage.models.kernels.build import takes
+
+
+def lora(self: Any, x: Tensor, *args: Any, **told: Any) -> Tensor:
+    """The `forward` of peft's `lora.Linear`."""
+    name = _plain(self)
+    weights = () if name is None else (self.base_layer.weight, self.lora_A[name].weight, self.lora_B[name].weight)
+    narrow = all(map(takes, (x, *weights)))
+    learns = torch.is_grad_enabled()
+    if not weights or not narrow or args or told or (learns and not _learnable(x, *weights)):
+        return type(self).forward(self, x, *args, **told)
+    scale = float(self.scaling[name])
+    if learns:
+        return _Lora.apply(x, self.base_layer.bias, *weights, scale)
+    return _added(self.base_layer(x), x, *_padded(*weights[1:], scale))[0]
+
+
+def _plain(layer: Any) -> str | None:
+    """The one active adapter, where the layer has no more to it than the equation above."""
+    active = [name for name in layer.active_adapters if name in layer.lora_A]
+    if layer.disable_adapters or layer.merged or len(active) != 1 or active[0] in layer.lora_variant:
+        return None
+    (name,) = active
+    bare = isinstance(layer.lora_dropout[name], nn.Identity) and layer.lora_B[name].bias is None
+    return name if bare and type(layer.base_layer) is nn.Linear else None
+
+
+def _learnable(x: Tensor, weight_OD: Tensor, *adapter: Tensor) -> bool:
+    """The base is frozen; what learns has a master; the sizes are those of our kernel."""
+    masters = all(master_of(w) is not None for w in adapter if w.requires_grad)
+    return masters and not weight_OD.requires_grad and not any(n % ROWS for n in (x.numel() // x.shape[-1], *weight_OD.shape))
+
+
+def _padded(a_rD: Tensor, b_Or: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """A, and s B."""
+    missing = -len(a_rD) % ROWS
+    return pad(a_rD, (0, 0, 0, missing)), pad(b_Or * scale, (0, missing))
+
+
+def _added(y: Tensor, x: Tensor, a_pD: Tensor, b_Op: Tensor) -> tuple[Tensor, Tensor]:
+    """(y + x A' B', in y's memory; x A')"""
+    z_Tp = x.reshape(-1, x.shape[-1]) @ a_pD.T
+    y.view(-1, y.shape[-1]).addmm_(z_Tp, b_Op.T)
+    return y, z_Tp
+
+
+class _Lora(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, weight_OD: Tensor, a_rD: Tensor, b_Or: Tensor, scale: float) -> Tensor:
+        a_pD, b_Op = _padded(a_rD, b_Or, scale)
+        y, z_Tp = _added(plain_linear(x, weight_OD, bias), x, a_pD, b_Op)
+        ctx.save_for_backward(x, z_Tp, weight_OD, a_pD, b_Op, a_rD, b_Or)
+        ctx.scale = scale
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None, None]:
+        x, z_Tp, weight_OD, a_pD, b_Op, a_rD, b_Or = ctx.saved_tensors
+        x_TD, grad_TO = (y.reshape(-1, y.shape[-1]) for y in (x, grad))
+        dz_Tp = grad_TO @ b_Op
+        if a_rD.requires_grad:
+            _add(a_rD, _product(x_TD, dz_Tp)[:, : len(a_rD)].T)
+        if b_Or.requires_grad:
+            _add(b_Or, _product(grad_TO, z_Tp)[:, : b_Or.shape[1]] * ctx.scale)
+        dx = (grad_TO @ weight_OD).addmm_(dz_Tp, a_pD).view_as(x) if ctx.needs_input_grad[0] else None
+        return dx, None, None, None, None, None
+
+
+def _product(left_TO: Tensor, right_TD: Tensor) -> Tensor:
+    """[O, D] left' right in float32; our kernel shares out columns of the left, so that is the wide one."""
+    made_OD = torch.empty(left_TO.shape[1], right_TD.shape[1])
+    weight_gradient(made_OD, left_TO, right_TD, fresh=True)
+    return made_OD
+
+
+def _add(weight: Tensor, gradient: Tensor) -> None:
+    master = master_of(weight)
+    assert master is not None
+    if master.grad is None:
+        master.grad = gradient.clone()
+    else:
+        master.grad += gradient
