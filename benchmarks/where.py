@@ -19,7 +19,7 @@ from tutelage.objectives.sft import SFT
 STEPS, WARM = 4, 3
 PARTS = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
-    "gradients of weights": ("_LinearBackward",),
+    "gradients of weights": ("_LinearsBackward",),
     "norms, gates, angles": ("_Norm", "_NormBackward", "_Gated", "_GatedBackward", "_Rotary", "_RotaryBackward"),
     "attention, forward": ("_Attend",),
     "attention, backward": ("_AttendBackward",),

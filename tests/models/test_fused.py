@@ -169,6 +169,26 @@ def test_a_weights_gradient_is_added_up_in_float32(tokens: int, outputs: int, co
     assert off(to, expected) < 1e-6
 
 
+def test_layers_that_read_the_same_x_learn_together_as_apart() -> None:
+    """Of different widths, with and without a bias; the second time gradients are added."""
+    x = numbers(1, 544, 64).requires_grad_()
+    layers = [(numbers(width, 64, seed=width), None if width == 96 else numbers(width, seed=9).requires_grad_()) for width in (96, 32, 320)]
+    for weight, _ in layers:
+        weight.master = nn.Parameter(weight.float())  # pyright: ignore[reportAttributeAccessIssue]
+    slopes = [numbers(1, 544, len(weight), seed=20 + len(weight)) for weight, _ in layers]
+    exact = x.detach().double()
+    for times in (1, 2):
+        out = functions.linears(x, layers)
+        torch.autograd.backward(out, slopes)
+        for (weight, bias), y, slope in zip(layers, out, slopes, strict=True):
+            assert torch.equal(y, nn.functional.linear(x, weight, bias))
+            expected = times * (slope[0].double().T @ exact[0])
+            assert weight.grad is None and off(weight.master.grad, expected) < 1e-6  # pyright: ignore[reportAttributeAccessIssue]
+            assert bias is None or (bias.grad is not None and off(bias.grad, times * slope[0].double().sum(0)) < ROUNDING)
+        expected = times * sum(slope.double() @ weight.double() for (weight, _), slope in zip(layers, slopes, strict=True))
+        assert x.grad is not None and isinstance(expected, Tensor) and off(x.grad, expected) < ROUNDING
+
+
 def test_masters_hear_what_linear_layers_learn_and_finish_gives_everything_back() -> None:
     tokenizer = words(["a", "few", "words"])
     network = new(Dimensions(64, 2, 2, context=64), tokenizer, 0)

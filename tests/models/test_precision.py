@@ -1,5 +1,7 @@
 """Weights in bfloat16 over float32 masters: nothing that is learnt is lost to rounding."""
 
+import copy
+
 import torch
 from torch import nn
 
@@ -11,8 +13,10 @@ from tutelage.models.create import Dimensions, new
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Masters, narrow
 from tutelage.models.roles import Role
+from tutelage.models.sampling import Sampling
 from tutelage.models.tokenizer import words
 from tutelage.objectives.sft import SFT
+from tutelage.rollouts.speaker import RoleSpeaker
 
 TOKENIZER = words(["a"], 64)
 TREES = [Tree((3, 9, 11), ((12, 15, 16, 17, 18, 19, 20, 0),)), Tree((3, 9), ((21, 0), (9, 9, 9, 9, 0)))]
@@ -111,3 +115,40 @@ def test_a_frozen_role_is_narrowed_and_left() -> None:
         read = reference.read(pack(TREES), ("logp", "entropy"))
     assert read["logp"].dtype == torch.float32
     assert not any(reference.trainable().values()) and made.trainable()["policy"]
+
+
+def gradient(precision: str, model: nn.Module) -> torch.Tensor:
+    """Of the log-probabilities of TREES."""
+    made = Policy({"policy": Role(copy.deepcopy(model), trains=True)}, TOKENIZER, precision)  # pyright: ignore[reportArgumentType]
+    made.read(pack(TREES), ("nll",))["nll"].backward()
+    return torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in made.trainable()["policy"]])
+
+
+def test_autocast_rounds_products_and_nothing_else() -> None:
+    """Its gradient is off by what plain transformers under torch's autocast is, and no further than with rounded weights."""
+    model = new(Dimensions(width=64, layers=2, heads=2), TOKENIZER, 0)
+    exact, cast, narrowed = (gradient(precision, model) for precision in ("float32", "autocast", "bf16"))
+    assert cast.dtype == torch.float32
+    plain = copy.deepcopy(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for tree in TREES:
+            for response in tree.responses:
+                ids, first = torch.tensor([[*tree.prompt, *response]]), len(tree.prompt)
+                logp = plain(ids, use_cache=False).logits[0, first - 1 : -1].float().log_softmax(-1)
+                (-logp.gather(-1, ids[0, first:, None]).sum()).backward()
+    theirs = torch.cat([p.grad.flatten() for p in plain.parameters()])
+    off, usual, rounded = (float((x - exact).norm() / exact.norm()) for x in (cast, theirs, narrowed))
+    assert 1e-4 < off < 1.3 * usual and off < 1.3 * rounded and off < 0.03, (off, usual, rounded)
+
+
+def test_what_is_sampled_under_autocast_is_what_is_read() -> None:
+    """Up to the rounding of products: both are as far from float32."""
+    made, exact = policy("autocast"), policy("float32")
+    prompts = [(3, 9, 11), (3, 9), (3, *range(10, 40))] * 4
+    said = RoleSpeaker(made, end=0).generate(prompts, [("autocast", n) for n in range(len(prompts))], Sampling(max_tokens=20))
+    batch = pack([Tree(p, (s.ids,)) for p, s in zip(prompts, said, strict=True)])
+    with torch.no_grad():
+        read, truth = (role.read(batch, ("logp",))["logp"] for role in (made, exact))
+    spoken = torch.tensor([x for s in said for x in s.logp])
+    gap, sampled, trained = (float((a - b).norm()) for a, b in ((spoken, read), (spoken, truth), (read, truth)))
+    assert 0 < sampled < 1.3 * trained and gap < 2 * trained, (gap, sampled, trained)

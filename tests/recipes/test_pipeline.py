@@ -52,7 +52,7 @@ def test_one_setting_of_ppo_makes_ppo_again_and_what_comes_after(run: Path) -> N
     ran = tutelage.run("instructgpt", run, [*SMALL, "stages.ppo.kl_coef=0.1"]).ran
     # ppo_no_ptx is `like: ppo`, so the setting is its own too.
     assert list(ran) == ["ppo", "ppo_no_ptx", "evaluate"]
-    assert "kl_coef 0.2 -> 0.1" in ran["ppo"] and "ppo" in ran["evaluate"]
+    assert "kl_coef 0.3 -> 0.1" in ran["ppo"] and "ppo" in ran["evaluate"]
     assert tutelage.run("instructgpt", run, SMALL).ran == {}, "what was made before is found again"
 
 

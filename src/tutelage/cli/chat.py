@@ -49,20 +49,19 @@ class Talk:
     """A conversation and the model that has it."""
 
     def __init__(self, folder: Path, temperature: float, max_tokens: int, seed: int) -> None:
-        from torch import nn
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         from tutelage.data.render import Renderer
-        from tutelage.models.device import chosen
+        from tutelage.models.device import chosen, here
+        from tutelage.models.loading import context, load_role
+        from tutelage.models.roles import causal, place
         from tutelage.models.sampler import Sampler, Sampling
-        from tutelage.models.weights import PREFIX
+        from tutelage.models.speaking import voice
 
-        model = AutoModelForCausalLM.from_pretrained(str(folder)).eval()
-        nn.Module.to(model, chosen())
-        if getattr(model.config, PREFIX, None):
-            raise UserError(f"{folder}: a learnt prefix belongs to this model, and the sampler can't speak with one yet")
-        self.renderer = Renderer(AutoTokenizer.from_pretrained(str(folder)), getattr(model.config, "max_position_embeddings", None))
-        self.sampler = Sampler(model, self.renderer.end)
+        role, tokenizer = load_role(folder)
+        place(role, here(chosen()))
+        if note := voice(causal(role.network)).note:
+            screen.notes.print(note, soft_wrap=True)
+        self.renderer = Renderer(tokenizer, context(folder))
+        self.sampler = Sampler(role.network, self.renderer.end)
         self.sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
         self.seed = seed
         self.messages: tuple[Message, ...] = ()

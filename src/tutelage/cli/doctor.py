@@ -43,7 +43,7 @@ def rows() -> list[tuple[str, str, str]]:
         ("device", chosen.device, chosen.gpu or "a GPU where torch finds one; TUTELAGE_DEVICE says otherwise"),
         ("threads", str(chosen.threads), threads),
         ("waiting threads", waiting or "spin", "" if waiting == "passive" else "OMP_WAIT_POLICY=passive leaves the cores to other work"),
-        ("precision", chosen.dtype, "sums, masters of weights and the optimizer in float32"),
+        ("precision", chosen.dtype, "sums, masters of weights and the optimizer in float32; another for a stage: machine.precision"),
         ("kernels", chosen.kernels, KERNELS[chosen.kernels]),
         ("memory", f"{available_bytes() / GIB:.1f} GiB free", "a stage that needs more is refused before it begins"),
         ("disk", f"{disk / GIB:.1f} GiB free", "too little for a demo: it writes about 1 GiB" if disk < GIB else ""),

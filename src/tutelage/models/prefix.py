@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from peft import PeftModel, PrefixTuningConfig
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache
 
-from tutelage.core.errors import UserError
 from tutelage.models.roles import Role
 
 
@@ -37,12 +36,6 @@ def has_prefix(role: Role) -> bool:
     return length(role) > 0
 
 
-def check_speaks(role: Role) -> None:
-    """Raise UserError for a role that the sampler can't speak with."""
-    if has_prefix(role):
-        raise UserError("the sampler can't speak with a learnt prefix yet: what it learnt can be read and measured, but not sampled")
-
-
 def learnt(role: Role) -> Learnt | None:
     """The prefix of an active role; None where it has none."""
     if not has_prefix(role):
@@ -50,6 +43,26 @@ def learnt(role: Role) -> Learnt | None:
     kept: list[Any] = list(cached(role, 1).layers)
     layers = {n: (layer.keys[0].transpose(0, 1), layer.values[0].transpose(0, 1)) for n, layer in enumerate(kept)}
     return Learnt(length(role), layers)
+
+
+def spoken(network: nn.Module) -> Learnt | None:
+    """The prefix that `network` has as its adapters are switched now; None where it has none."""
+    role = _switched(network)
+    return None if role is None else learnt(role)
+
+
+def spoken_cache(network: nn.Module, rows: int) -> Cache | None:
+    """The same as transformers' cache, for `rows` sequences."""
+    role = _switched(network)
+    return cached(role, rows) if role is not None and has_prefix(role) else None
+
+
+def _switched(network: nn.Module) -> Role | None:
+    """The role that an adapted network has now."""
+    if not isinstance(network, PeftModel) or not network.active_peft_config.is_prompt_learning or network._adapters_disabled:
+        return None
+    (name,) = network.active_adapters
+    return Role(network, name)
 
 
 def length(role: Role) -> int:

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from tutelage.data.batch import PackedBatch, filled, pack
 from tutelage.data.tree import Tree
-from tutelage.models.attention import Plan, inputs, plan
-from tutelage.models.attention.beside import Scoring
+from tutelage.models.attention import Plan, blocks, inputs, plan
+from tutelage.models.attention.beside import NOTHING, Beside, Scoring
 from tutelage.models.attention.native import STEP, WIDEST, attend
 from tutelage.models.decoding import PREFILL, Forward, Prompt
 from tutelage.models.kernels.build import address, library, native
 from tutelage.models.precision import computes
+from tutelage.models.prefix import Learnt
 
 KEYS, BLOCK = 16, 64
 """Columns of a block of keys, as decode.c lays them; columns by which full slots grow."""
@@ -115,13 +117,14 @@ class SlotCache:
         self._seen.clear()
         return order_B
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None, beside: Beside = NOTHING) -> Tensor:
+        assert beside.nothing, "the sampler takes a KeyCache for these"
         if layer == len(self.own):
             heads, width = k.shape[1], k.shape[-1]
             self.prompts.append(Kept(1, self.columns, heads, width))
             self.own.append(Kept(self.slots, self.room, heads, width))
         if self.reading is not None:
-            return self.reading.attend(self.prompts[layer], q, k, v, scale, window)
+            return self.reading.attend(layer, self.prompts[layer], q, k, v, scale, window)
         q_BHd, k_BHd, v_BHd = (_laid(x[:, :, 0]) for x in (q, k, v))
         out_BHd = torch.empty_like(q_BHd, memory_format=torch.contiguous_format)
         kept = (ctypes.byref(each[layer].call()) for each in (self.prompts, self.own))
@@ -144,39 +147,56 @@ class SlotCache:
 
 
 class _Reading:
-    """While prompts are read: a stream's plan, and the column of each of its tokens."""
+    """While prompts are read: a stream's plan, and the column of each of its tokens. A learnt prefix fills the first columns of each."""
 
-    def __init__(self, batch: PackedBatch, first: int) -> None:
+    def __init__(self, batch: PackedBatch, first: int, prefix: Learnt | None) -> None:
         self.plan: Plan = plan(batch)
+        self.prefix, known = prefix, _length(prefix)
         starts, ends = batch.start_S[:-1], batch.start_S[1:]
-        blocks = (ends - starts + KEYS - 1) // KEYS
+        blocks = (known + ends - starts + KEYS - 1) // KEYS
         self.start_S = first + (blocks.cumsum(0) - blocks) * KEYS
-        self.column_T = self.start_S[batch.segment_T] + batch.position_T
+        self.column_T = self.start_S[batch.segment_T] + known + batch.position_T
 
-    def attend(self, kept: Kept, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+    def attend(self, layer: int, kept: Kept, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
         q_THd, k_THd, v_THd = (x[0].transpose(0, 1) for x in (q, k, v))
         kept.write(k_THd, v_THd, self.column_T)  # rows beyond the stream are padding
-        return attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window))[None]
+        if self.prefix is None:
+            return attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window))[None]
+        known = self.prefix.layers[layer]
+        self._put(kept, *(x_PHd.to(q.dtype) for x_PHd in known))
+        return blocks.attend(q_THd, k_THd, v_THd, Scoring(self.plan, scale, window, Beside(prefix=known)))[None]
+
+    def _put(self, kept: Kept, key_PHd: Tensor, value_PHd: Tensor) -> None:
+        """The prefix, before every prompt; a windowed layer may know only the last of it, and sees nothing of the rest."""
+        missing = (0, 0, 0, 0, _length(self.prefix) - len(key_PHd), 0)
+        column_SP = self.start_S[:, None] + torch.arange(_length(self.prefix))
+        k_NHd, v_NHd = (pad(x_PHd, missing).repeat(len(self.start_S), 1, 1) for x_PHd in (key_PHd, value_PHd))
+        kept.write(k_NHd, v_NHd, column_SP.flatten())
 
 
-def read(prompts: Sequence[Prompt], tokens: int, forward: Forward) -> tuple[SlotCache, Tensor]:
+def read(prompts: Sequence[Prompt], tokens: int, forward: Forward, prefix: Learnt | None = None) -> tuple[SlotCache, Tensor]:
     """A SlotCache of all rows: see `decoding`."""
-    distinct = list(dict.fromkeys(prompts))
+    distinct, known = list(dict.fromkeys(prompts)), _length(prefix)
     place = {prompt: n for n, prompt in enumerate(distinct)}
     row_B = torch.tensor([place[prompt] for prompt in prompts])
-    length_G = torch.tensor([len(prompt) for prompt in distinct])
-    cache = SlotCache(torch.zeros_like(row_B), length_G[row_B], tokens, sum(_blocks(len(prompt)) for prompt in distinct) * KEYS)
+    length_G = torch.tensor([known + len(prompt) for prompt in distinct])
+    cache = SlotCache(torch.zeros_like(row_B), length_G[row_B], tokens, sum(map(_blocks, length_G.tolist())) * KEYS)
     starts, hidden = [torch.zeros(0, dtype=torch.long)], list[Tensor]()
     first = 0
     for stream in filled([Tree((), (prompt,)) for prompt in distinct], PREFILL):
         batch = pack(stream)
-        cache.reading = _Reading(batch, first)
-        hidden.append(forward(*inputs(batch), cache)[0, batch.last_R])
+        cache.reading = _Reading(batch, first, prefix)
+        ids_1T, position_1T = inputs(batch)
+        hidden.append(forward(ids_1T, position_1T + known, cache)[0, batch.last_R])
         starts.append(cache.reading.start_S)
-        first += sum(_blocks(tree.length) for tree in stream) * KEYS
+        first += sum(_blocks(known + tree.length) for tree in stream) * KEYS
     cache.reading = None
     cache.start_B = torch.cat(starts)[row_B]
     return cache, torch.cat(hidden)[row_B]
+
+
+def _length(prefix: Learnt | None) -> int:
+    return 0 if prefix is None else prefix.tokens
 
 
 def _blocks(columns: int) -> int:

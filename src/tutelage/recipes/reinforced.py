@@ -25,7 +25,6 @@ from tutelage.models import adapters
 from tutelage.models.adapters import Adapter, Lora
 from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
-from tutelage.models.prefix import Prefix
 from tutelage.models.roles import Role
 from tutelage.models.sampling import Sampling
 from tutelage.models.weights import load_head
@@ -37,7 +36,7 @@ from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, policy_of, renderer
+from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, note_voice, policy_of, renderer
 from tutelage.recipes.work import Work
 from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.credit import Crediting
@@ -77,7 +76,7 @@ class Reinforced:
     split: Literal["label", "rl", "eval", "all"] = "rl"
     """Which of the prompts; `all` for prompts that nothing else uses (then set probe_every to 0)."""
     updates: Annotated[int, Ge(1)] | None = None
-    """Rounds of sampling and learning; null: by the model's size (nano 2, tiny 40)."""
+    """Rounds of sampling and learning; null: by the model's size (nano 2, tiny 80)."""
     kl_coef: Annotated[float, Ge(0.0)] = 0.2
     """Price of a nat of KL in the reward, in scaled units of reward (1 is the standard deviation over samples); 0.05-0.5: the lower, the
     further the policy goes, and the sooner it finds what the reward model is wrong about."""
@@ -87,7 +86,7 @@ class Reinforced:
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.15, final=0.0))
     ptx: Ptx | None = None
     adapter: Adapter | None = None
-    """Train a LoRA (or DoRA) adapter instead of all weights; the reference is then the model without it."""
+    """Train a LoRA adapter (or DoRA, or a learnt prefix) instead of all weights; the reference is then the model without it."""
     too_long: TooLong = "refuse"
     """What to do with a prompt that leaves no room for a response."""
     probe_every: Annotated[int, Ge(0)] = 8
@@ -110,8 +109,6 @@ class Reinforced:
     def check(self, context: Context) -> None:
         if self.split == "all" and self.probe_every:
             raise context.fault("split", "with split: all no prompts are left to look at; set probe_every: 0")
-        if isinstance(self.adapter, Prefix):
-            raise context.fault("adapter.kind", "a stage that samples can't train a learnt prefix yet; take kind: lora")
         if self.rule and self.rule != GOLD:
             load_rule(self.rule)
         if self.rule == GOLD and context.inputs[self.prompts].synthetic is None:
@@ -147,6 +144,7 @@ class Reinforced:
     def reinforce(self, work: Work, how: Learning) -> dict[str, Any]:
         """The stage itself."""
         model, words = begin(work)
+        note_voice(work, model)
         render = renderer(model, words, self.adapter)
         roles = self._roles(learner(model, self.adapter, work.seed), how)
         networks = len({id(role.network) for role in roles.values()})

@@ -21,11 +21,13 @@ from tutelage.models.adapters import Adapter, Lora
 from tutelage.models.attention import SEPARATE
 from tutelage.models.device import here
 from tutelage.models.heads import ScalarHead
+from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
-from tutelage.models.precision import Precision
+from tutelage.models.precision import Precision, narrow
 from tutelage.models.prefix import Prefix, has_prefix, length
 from tutelage.models.readable import attention_for
 from tutelage.models.roles import Role, causal, place, width
+from tutelage.models.speaking import Voice, voice
 from tutelage.models.weights import PREFIX, PREFIX_TOKENS
 from tutelage.recipes.work import Work
 
@@ -44,16 +46,42 @@ class Machine:
     """Optimiser steps between checkpoints: what a kill may cost."""
     attention: Literal["auto", "packed", "separate"] = "auto"
     """packed: each prompt is read once; separate: once for each of its responses, slower; auto: packed where the model can."""
+    precision: Literal["auto", "bf16", "autocast", "float32"] = "auto"
+    """What networks compute in (models/precision.py). bf16: rounded weights over float32 masters; autocast: float32 weights, rounded in
+    each product, slower; float32: nothing is rounded; auto: bf16 or float32, as was decided for this machine when the run began."""
 
 
 def begin(work: Work, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The weights that the setting `field` names, in float32 (the master copy that is trained)."""
+    return weights.load(_folder(work, field), torch.float32)
+
+
+def speaker(work: Work, field: str) -> tuple[Role, Renderer]:
+    """The role that the setting `field` names, to write with: its prefix too, where one was learnt. In bfloat16 where that was decided
+    and the model writes with our cache."""
+    role, words = load_role(_folder(work, field), torch.float32)
+    model = causal(place(role, here(work.decisions.device)).network)
+    if note_voice(work, model).way == "ours" and work.decisions.precision == "bf16":
+        narrow(role.network.requires_grad_(False))
+    return role, Renderer(words, context(model) - length(role))
+
+
+def note_voice(work: Work, model: PreTrainedModel) -> Voice:
+    """How a model writes; said where it is slower than it might be. (Tried before the model is rounded, so that the trial is exact.)"""
+    found = voice(model)
+    if found.note:
+        work.progress.note(f"{work.name}: {found.note}")
+    return found
+
+
+def _folder(work: Work, field: str) -> Path:
+    """Of the weights that the setting `field` names."""
     torch.set_num_threads(work.decisions.threads)
     start = work.start(field)
     if isinstance(start, Path):
-        return weights.load(start, torch.float32)
+        return start
     if start.path is not None:
-        return weights.load(start.path, torch.float32)
+        return start.path
     what = f"a new model ({start.new.new if start.new else ''})"
     raise UserError(f"stage {work.name}: {field} is {what}, which can't be loaded here; begin with a pretrain stage or a folder")
 
@@ -95,22 +123,33 @@ def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render
 def policy_of(
     work: Work, machine: Machine, roles: Mapping[str, Role], words: PreTrainedTokenizerFast, adapter: Adapter | None = None
 ) -> Policy:
-    """The policy that a stage trains, on the device of the run, reading trees as its networks can. Where they can't read them packed, that
-    is said. Attention of a family's own may hold tables in float32, so such a network computes in it."""
+    """The policy that a stage trains, on the device of the run, reading trees as its networks can, in the precision that was asked for or
+    decided. Where either can't be, that is said. Attention of a family's own may hold tables in float32, so such a network computes in
+    it."""
     for role in roles.values():
         place(role, here(work.decisions.device))
     networks = {id(model): model for model in (causal(role.network) for role in roles.values())}
     attention, why = attention_for(networks.values(), machine.attention)
     if why:
         work.progress.note(f"{work.name}: every response is read with its prompt, one by one ({why}): the same numbers, slower")
-    return Policy(roles, words, "float32" if attention == SEPARATE else precision(work, adapter), attention)
+    return Policy(roles, words, _precision(work, machine, adapter, attention), attention)
 
 
-def precision(work: Work, adapter: Adapter | None = None) -> Precision:
-    """What the run decided once; float32 under DoRA, whose lengths, once rounded, are no longer those of the rounded weights: a policy
+def _precision(work: Work, machine: Machine, adapter: Adapter | None, attention: str) -> Precision:
+    """What a stage computes in. float32 under DoRA, whose lengths, once rounded, are no longer those of the rounded weights: a policy
     would not begin as its reference."""
-    exact = isinstance(adapter, Lora) and adapter.dora
-    return "float32" if exact else work.decisions.precision
+    wanted, exact = machine.precision, ""
+    if attention == SEPARATE:
+        exact = "attention is separate, and a family's own may keep tables in float32"
+    elif isinstance(adapter, Lora) and adapter.dora:
+        exact = "DoRA's lengths, once rounded, would not be those of the rounded weights"
+    if exact and wanted in ("bf16", "autocast"):
+        work.progress.note(f"{work.name}: networks compute in float32, not in {wanted} ({exact})")
+    elif wanted != "auto":
+        work.progress.note(f"{work.name}: networks compute in {wanted}, as machine.precision says")
+    if exact:
+        return "float32"
+    return work.decisions.precision if wanted == "auto" else wanted
 
 
 def learner(model: PreTrainedModel, adapter: Adapter | None, seed: int, head: ScalarHead | None = None) -> Role:
@@ -144,6 +183,7 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     Returns the weights' hash for the manifest.
     """
     assert policy.tokenizer is not None
+    read, computed = "separate" if policy.attention == SEPARATE else "packed", policy.precision
     policy.finish()
     if ranks().rank:
         return {}
@@ -161,5 +201,5 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     weights.save(model, policy.tokenizer, work.dir / "model", head)
     for kept in ("checkpoint.pt", "reference.npz"):
         (work.dir / kept).unlink(missing_ok=True)
-    read = "separate" if policy.attention == SEPARATE else "packed"
-    return {"attention": read, "weights": weights.weights_hash(whole), "parameters": sum(p.numel() for p in model.parameters())}
+    size = sum(p.numel() for p in model.parameters())
+    return {"attention": read, "precision": computed, "weights": weights.weights_hash(whole), "parameters": size}

@@ -11,7 +11,6 @@ import torch
 
 from tutelage.core.randomness import Key
 from tutelage.models.policy import Policy
-from tutelage.models.prefix import check_speaks
 from tutelage.models.roles import active
 from tutelage.models.sampler import ROWS, Sampled, Sampler
 from tutelage.models.sampling import Sampling
@@ -30,7 +29,6 @@ class RoleSpeaker:
 
     def generate(self, prompts: Sequence[Sequence[int]], addresses: Sequence[tuple[Key, ...]], sampling: Sampling) -> list[Sampled]:
         role = self.policy.roles[self.role]
-        check_speaks(role)
         dtype = torch.bfloat16 if self.policy.precision == "autocast" else None
         with active(role):
             return Sampler(role.network, self.end, self.rows, dtype).generate(prompts, addresses, sampling)

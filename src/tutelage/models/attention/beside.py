@@ -9,6 +9,7 @@ sliding window counts them as positions -P .. -1. One softmax over all columns i
 H heads, Q queries, K keys of paths, P keys of the prefix, d head width; any dimensions before.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,13 +61,18 @@ def attended(q_HQd: Tensor, k_HKd: Tensor, v_HKd: Tensor, seen_HQK: Tensor, posi
         key_HPd, value_HPd = (_for_all_heads(x, q_HQd) for x in how.beside.prefix)
         columns.append(_of_prefix(q_HQd, key_HPd, position_Q, how))
         values.append(value_HPd)
-    widths = [column.shape[-1] for column in columns]
-    if how.beside.sink_H is not None:
-        columns.append(how.beside.sink_H[:, None, None].to(score.device, columns[0].dtype).expand(*columns[0].shape[:-1], 1))
-    weight = (columns[0] if len(columns) == 1 else torch.cat(columns, -1)).softmax(-1).to(v_HKd.dtype)
-    parts = weight[..., : sum(widths)].split(widths, -1) if len(columns) > 1 else [weight]
+    parts = weights(columns, how.beside.sink_H, v_HKd.dtype)
     out = torch.matmul(parts[0], v_HKd)
     return out if len(values) == 1 else out + torch.matmul(parts[1], values[1])
+
+
+def weights(columns: list[Tensor], sink_H: Tensor | None, dtype: torch.dtype) -> Sequence[Tensor]:
+    """One softmax over all columns of scores [..., H, Q, any], and over the sink where there is one, whose weight nobody gets."""
+    widths = [column.shape[-1] for column in columns]
+    sink = [] if sink_H is None else [sink_H[..., None, None].to(columns[0]).expand(*columns[0].shape[:-1], 1)]
+    scores = [*columns, *sink]
+    weight = (scores[0] if len(scores) == 1 else torch.cat(scores, -1)).softmax(-1).to(dtype)
+    return weight[..., : sum(widths)].split(widths, -1) if len(scores) > 1 else [weight]
 
 
 def _of_prefix(q_HQd: Tensor, key_HPd: Tensor, position_Q: Tensor, how: Scoring) -> Tensor:

@@ -7,6 +7,7 @@ T rows, D columns, O outputs, H heads, d head width.
 """
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,46 +28,72 @@ def master_of(weight: Tensor) -> Tensor | None:
     return getattr(weight, "master", None)
 
 
+Layer = tuple[Tensor, Tensor | None]
+"""A linear layer's weight [O, D] and bias [O]."""
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x W' + b; the gradient of W is made in float32."""
-    learns = torch.is_grad_enabled() and master_of(weight) is not None
-    tokens = x.numel() // x.shape[-1]
-    if not learns or any(size % ROWS for size in (tokens, *weight.shape)):
-        return plain_linear(x, weight, bias)
-    return _Linear.apply(x, weight, bias)
+    return linears(x, [(weight, bias)])[0]
 
 
-class _Linear(torch.autograd.Function):
+def linears(x: Tensor, layers: Sequence[Layer]) -> tuple[Tensor, ...]:
+    """The same for layers that read the same x: its gradient is added up as it is made, and their weights' gradients share its packing."""
+    learns = torch.is_grad_enabled() and all(master_of(weight) is not None for weight, _ in layers)
+    tokens, sizes = x.numel() // x.shape[-1], [size for weight, _ in layers for size in weight.shape]
+    if not learns or any(size % ROWS for size in (tokens, *sizes)):
+        return tuple(plain_linear(x, weight, bias) for weight, bias in layers)
+    return _Linears.apply(x, *(part for layer in layers for part in layer))
+
+
+class _Linears(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.biased = bias is not None
-        return plain_linear(x, weight, bias)
+    def forward(ctx: Any, x: Tensor, *parts: Tensor | None) -> tuple[Tensor, ...]:
+        weights, ctx.biases = parts[::2], [bias is not None and bias.requires_grad for bias in parts[1::2]]
+        ctx.save_for_backward(x, *weights)
+        return tuple(plain_linear(x, weight, bias) for weight, bias in zip(weights, parts[1::2], strict=True))  # pyright: ignore[reportArgumentType]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        add_weight_gradient(weight, grad.flatten(0, -2), x.flatten(0, -2))
-        dx = grad @ weight if ctx.needs_input_grad[0] else None
-        return dx, None, grad.flatten(0, -2).sum(0) if ctx.biased and ctx.needs_input_grad[2] else None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, *weights = ctx.saved_tensors
+        grads_TO = [grad.flatten(0, -2) for grad in grads]
+        add_weight_gradients(weights, grads_TO, x.flatten(0, -2))
+        dx = _through(grads_TO, weights).view_as(x) if ctx.needs_input_grad[0] else None
+        biases = [grad_TO.sum(0) if learns else None for grad_TO, learns in zip(grads_TO, ctx.biases, strict=True)]
+        return (dx, *(part for bias in biases for part in (None, bias)))
 
 
-def add_weight_gradient(weight: Tensor, grad_TO: Tensor, x_TD: Tensor) -> None:
-    """master.grad += grad' x"""
-    master = master_of(weight)
-    assert master is not None
-    fresh = master.grad is None
-    if master.grad is None:
-        master.grad = torch.empty_like(master)
-    weight_gradient(master.grad, grad_TO, x_TD, fresh)
+def _through(grads_TO: Sequence[Tensor], weights_OD: Sequence[Tensor]) -> Tensor:
+    """[T, D] the sum of grad W."""
+    dx_TD = grads_TO[0] @ weights_OD[0]
+    for grad_TO, weight_OD in zip(grads_TO[1:], weights_OD[1:], strict=True):
+        dx_TD.addmm_(grad_TO, weight_OD)
+    return dx_TD
+
+
+def add_weight_gradients(weights: Sequence[Tensor], grads_TO: Sequence[Tensor], x_TD: Tensor) -> None:
+    """master.grad += grad' x, for each of them"""
+    masters = [master for weight in weights if (master := master_of(weight)) is not None]
+    fresh = [master.grad is None for master in masters]
+    for master in masters:
+        master.grad = torch.empty_like(master) if master.grad is None else master.grad
+    weight_gradients([master.grad for master in masters if master.grad is not None], grads_TO, x_TD, fresh)
 
 
 def weight_gradient(to_OD: Tensor, grad_TO: Tensor, x_TD: Tensor, fresh: bool) -> None:
     """to += grad' x, or = where it is `fresh`; to in float32, the others in bfloat16; all sizes multiples of ROWS."""
-    grad_TO, x_TD = (x if x.stride(-1) == 1 else x.contiguous() for x in (grad_TO, x_TD))
-    sizes = (*(ctypes.c_int64(size) for size in (len(x_TD), grad_TO.shape[1], x_TD.shape[1])), ctypes.c_int(fresh))
-    native().weight_gradient(address(to_OD), *_rows(grad_TO), *_rows(x_TD), *sizes)
+    weight_gradients([to_OD], [grad_TO], x_TD, [fresh])
+
+
+def weight_gradients(to: Sequence[Tensor], grads_TO: Sequence[Tensor], x_TD: Tensor, fresh: Sequence[bool]) -> None:
+    """`weight_gradient` for several layers that read the same x, of any widths O."""
+    x_TD, *grads_TO = (x if x.stride(-1) == 1 else x.contiguous() for x in (x_TD, *grads_TO))
+    n = len(to)
+    pointers = ((ctypes.c_void_p * n)(*(x.data_ptr() for x in xs)) for xs in (to, grads_TO))
+    numbers = ((ctypes.c_int64 * n)(*xs) for xs in ((x.stride(0) for x in grads_TO), (x.shape[1] for x in grads_TO)))
+    sizes = (ctypes.c_int64(len(x_TD)), ctypes.c_int64(x_TD.shape[1]))
+    native().weight_gradients(ctypes.c_int64(n), *pointers, *numbers, (ctypes.c_int32 * n)(*fresh), *_rows(x_TD), *sizes)
 
 
 def norm(x: Tensor, weight: Tensor, unit: float, eps: float) -> Tensor:

@@ -20,14 +20,14 @@ from tutelage.models.fused.functions import ROWS, master_of, weight_gradient
 from tutelage.models.kernels.build import takes
 
 
-def lora(self: Any, x: Tensor, *args: Any, **told: Any) -> Tensor:
+def lora(self: Any, x: Tensor) -> Tensor:
     """The `forward` of peft's `lora.Linear`."""
     name = _plain(self)
     weights = () if name is None else (self.base_layer.weight, self.lora_A[name].weight, self.lora_B[name].weight)
     narrow = all(map(takes, (x, *weights)))
     learns = torch.is_grad_enabled()
-    if not weights or not narrow or args or told or (learns and not _learnable(x, *weights)):
-        return type(self).forward(self, x, *args, **told)
+    if not weights or not narrow or (learns and not _learnable(x, *weights)):
+        return type(self).forward(self, x)
     scale = float(self.scaling[name])
     if learns:
         return _Lora.apply(x, self.base_layer.bias, *weights, scale)

@@ -4,7 +4,7 @@
 class's own. Linear layers are still called as modules, so adapters see no difference. What isn't known stays as it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -62,6 +62,14 @@ def linear(self: nn.Linear, x: Tensor) -> Tensor:
     return product(x, weight) if self.bias is None else product(x, weight) + self.bias
 
 
+def together(x: Tensor, *layers: nn.Module) -> Iterable[Tensor]:
+    """What layers make of the same x; as one operation where all are plain and learn. Layers that listen to calls are called."""
+    plain = [layer for layer in layers if type(layer) is nn.Linear and not layer._forward_hooks and not layer._forward_pre_hooks]
+    if len(plain) < len(layers) or not torch.is_grad_enabled() or not takes(x) or any(layer.weight.dtype != x.dtype for layer in plain):
+        return [layer(x) for layer in layers]
+    return functions.linears(x, [(layer.weight, layer.bias) for layer in plain])
+
+
 def norm(self: Any, x: Tensor) -> Tensor:
     if takes(x) and self.weight.dtype == x.dtype:
         unit, eps = (0.0, self.variance_epsilon) if hasattr(self, "variance_epsilon") else (1.0, self.eps)  # Gemma's
@@ -71,7 +79,7 @@ def norm(self: Any, x: Tensor) -> Tensor:
 
 def gated(self: Any, x: Tensor) -> Tensor:
     kind = _kind(self.act_fn)
-    a, b = self.gate_proj(x), self.up_proj(x)
+    a, b = together(x, self.gate_proj, self.up_proj)
     if takes(a) and a.dtype == b.dtype and kind is not None:
         return self.down_proj(functions.gated(a, b, kind))
     return self.down_proj(self.act_fn(a) * b)
@@ -104,7 +112,7 @@ def attention(
         given = {"position_embeddings": position_embeddings, "attention_mask": attention_mask, "past_key_values": past_key_values}
         return type(self).forward(self, hidden_states, **{**told, **given})
     rows = hidden_states.shape[:-1]
-    q, k, v = (project(hidden_states).view(*rows, -1, self.head_dim) for project in (self.q_proj, self.k_proj, self.v_proj))
+    q, k, v = (y.view(*rows, -1, self.head_dim) for y in together(hidden_states, self.q_proj, self.k_proj, self.v_proj))
     if hasattr(self, "q_norm"):
         q, k = self.q_norm(q), self.k_norm(k)
     cos, sin = cos.expand(*rows, -1), sin.expand(*rows, -1)

@@ -49,7 +49,7 @@ class Evaluate:
     preferences: str | None = None
     """The input whose held-out pairs reward models are tested on; the built-in world makes pairs of its own."""
     count: Annotated[int, Ge(3)] | None = None
-    """Prompts of the eval split to answer, at most; a third as many held-out recombinations. null: by the model's size (tiny 1200)."""
+    """Prompts of the eval split to answer, at most; a third as many held-out recombinations. null: by the model's size (tiny 3000)."""
     pair_prompts: Annotated[int, Ge(1)] | None = None
     """Prompts whose answers, four each, make the pairs that reward models are tested on; null: by the model's size (tiny 300)."""
     sampling: Sampling = field(default_factory=Sampling)

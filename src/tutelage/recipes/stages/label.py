@@ -16,16 +16,13 @@ from tutelage.core.text import Prompt, Response
 from tutelage.data.render import Renderer
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
-from tutelage.models.device import here
-from tutelage.models.precision import narrow
-from tutelage.models.roles import Role, place
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import TooLong, begin, fitting, precision, renderer
+from tutelage.recipes.training import TooLong, fitting, speaker
 from tutelage.recipes.work import Work
 from tutelage.synthetic import annotators
 
@@ -83,11 +80,8 @@ class Label:
         return self.count or budget(model).judged_prompts
 
     def run(self, work: Work) -> dict[str, Any]:
-        model, words = begin(work, "policy")
-        render = renderer(model, words)
-        place(Role(model), here(work.decisions.device))
-        speaker = narrow(model.requires_grad_(False)) if precision(work) == "bf16" else model
-        sampler = Sampler(speaker, render.end)
+        role, render = speaker(work, "policy")
+        sampler = Sampler(role.network, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
         store, done = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl")
