@@ -1,8 +1,12 @@
-"""Real public data, where it lies beside the repository; tests that need it skip elsewhere."""
+"""Real public data, where it lies beside the repository; tests that need it skip elsewhere. And: tests are of the processor, also where
+there is a GPU; those of a GPU (tests/cuda) say so themselves."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("TUTELAGE_DEVICE", "cpu")
 
 
 @pytest.fixture(scope="session")

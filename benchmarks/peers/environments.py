@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.peers import shapes
 from benchmarks.peers.rival import ROOT
 
 IDLE = 0.85
 """Share of the processors' time that must be idle before a comparison."""
 HERE, TRL_NOW, TRL_PPO = "here", "trl-1.16.0", "trl-0.29.1"
 PACKAGES = {
-    TRL_NOW: ("trl==1.16.0", "datasets"),
+    TRL_NOW: ("trl==1.16.0", "datasets", *(("peft", "liger-kernel") if shapes.device().type == "cuda" else ())),
     TRL_PPO: ("trl==0.29.1", "datasets"),  # the last one with a PPO trainer
 }
 """What is installed into the environments other than this one."""
@@ -53,7 +54,7 @@ def locked() -> Iterator[None]:
 
 
 def alone(seconds: float = 2.0) -> bool:
-    """Are the processors idle?"""
+    """Are the processors idle, and the GPU, where one computes?"""
 
     def spent() -> tuple[float, float]:
         fields = [float(x) for x in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
@@ -62,4 +63,12 @@ def alone(seconds: float = 2.0) -> bool:
     idle, total = spent()
     time.sleep(seconds)
     later_idle, later_total = spent()
-    return (later_idle - idle) >= IDLE * (later_total - total)
+    return (later_idle - idle) >= IDLE * (later_total - total) and not _on_the_gpu()
+
+
+def _on_the_gpu() -> str:
+    """Who computes there already, as its driver names them."""
+    if shapes.device().type == "cpu":
+        return ""
+    asked = ["nvidia-smi", "--query-compute-apps=pid,process_name", "--format=csv,noheader"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()

@@ -12,7 +12,7 @@ from tutelage.engine.rates import Rates
 from tutelage.models.adapters import Lora, wrap
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
-from tutelage.models.roles import Role, causal, width
+from tutelage.models.roles import Role, causal, place, width
 from tutelage.models.sampling import Sampling
 from tutelage.objectives.grpo import GRPO
 from tutelage.objectives.ppo import PPO
@@ -31,7 +31,7 @@ RATES = Rates(learning_rate=1e-5, schedule="constant", warmup=0.0)
 def ppo(size: str, roles: Mapping[str, Role], samples: int) -> Once:
     """Episodes: one phase of sampling and its epochs."""
     plan = Phases(shapes.EPISODES // samples, samples, shapes.EPOCHS, shapes.MINIBATCHES, cut_score=None)
-    policy = Policy(roles, shapes.tokenizer(), precision())
+    policy = Policy({name: place(role, shapes.device()) for name, role in roles.items()}, shapes.tokenizer(), precision())
     speaker = RoleSpeaker(policy, NOTHING_ENDS)
     collector = Collector(policy, speaker, prompts(plan.prompts), [RewardModel()], Sampling(max_tokens=shapes.SAMPLED), plan)
     return phases(Rollouts(collector), Engine(policy, PPO(), {"policy": RATES, "value": RATES}), shapes.EPISODES)
@@ -42,7 +42,8 @@ def grpo(size: str) -> Once:
     threads()
     plan = Phases(shapes.GROUPS, shapes.GROUP, cut_score=None)
     network, words, objective = shapes.model(size), shapes.endless(size), GRPO(kl_coef=shapes.BETA)
-    policy = Policy({"policy": Role(network, trains=True), "reference": Role(copy.deepcopy(network))}, words, precision())
+    roles = {"policy": Role(network, trains=True), "reference": Role(copy.deepcopy(network))}
+    policy = Policy({name: place(role, shapes.device()) for name, role in roles.items()}, words, precision())
     rule = RuleReward("even", lambda prompt, response: shapes.even(response.ids or ()), lambda ids: str(words.decode(list(ids))))
     credit = GroupCredit(kept=("logp@reference",))
     speaker, sampling = RoleSpeaker(policy, NOTHING_ENDS), Sampling(max_tokens=shapes.SAMPLED)
@@ -59,6 +60,7 @@ def phases(source: Rollouts, engine: Engine, responses: int, count: int = 1) -> 
         begin, start = next(first), time.perf_counter()
         for step in range(begin, begin + steps):
             engine.step(source.trees(step), step, 10**9)
+        shapes.finished()
         return count * responses, time.perf_counter() - start
 
     return once

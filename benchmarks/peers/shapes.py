@@ -4,6 +4,7 @@ Speed only: nothing is learnt here, and nothing is said about quality. This file
 load it in environments of their own.
 """
 
+import os
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -47,6 +48,8 @@ SIZES: dict[str, dict[str, int]] = {
 }
 SFT_ROWS = 96
 """Examples of fine-tuning."""
+LONG, LONG_ROWS, RANK = 4096, 16, 16
+"""Fine-tuning by adapters on a GPU: tokens of an example, examples, the adapters' rank."""
 PROMPT, RESPONSE = 128, 64
 """Tokens of preferences."""
 SAMPLED = 64
@@ -59,6 +62,17 @@ BETA = 0.04
 """Weight of the KL in GRPO's loss, so that there is a reference to read."""
 UNKNOWN, END, PAD, FIRST = 0, 1, 2, 3
 """Ids of the special tokens, and the first of the others."""
+
+
+def device() -> torch.device:
+    """Where both sides compute: on the GPU where there is one, unless TUTELAGE_DEVICE says cpu."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() and os.environ.get("TUTELAGE_DEVICE") != "cpu" else torch.device("cpu")
+
+
+def finished() -> None:
+    """Wait until the device has done all it was asked for: before a clock is read."""
+    if device().type == "cuda":
+        torch.cuda.synchronize()
 
 
 def config(size: str, **more: Any) -> LlamaConfig:
@@ -103,6 +117,12 @@ def fine_tuning(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
     """(prompt, response) with a third of the tokens in the prompt."""
     draw = random.Random(seed)
     return [(ids(draw, n // 3), ids(draw, n - n // 3)) for n in lengths(count, seed)]
+
+
+def documents() -> list[list[int]]:
+    """Examples that are learnt from whole."""
+    draw = random.Random(0)
+    return [ids(draw, LONG) for _ in range(LONG_ROWS)]
 
 
 def prompts_with_responses(count: int, prompt: int, responses: int, length: int, seed: int) -> list[tuple[list[int], list[list[int]]]]:

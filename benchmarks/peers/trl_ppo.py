@@ -38,9 +38,11 @@ class Clock(TrainerCallback):
     started = ended = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        shapes.finished()
         self.started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        shapes.finished()
         self.ended = time.perf_counter()
 
 
@@ -76,7 +78,7 @@ def arguments() -> PPOConfig:
         report_to=[],
         logging_steps=1000,
         save_strategy="no",
-        use_cpu=True,
+        use_cpu=shapes.device().type == "cpu",
         disable_tqdm=True,
         gradient_checkpointing=False,
         bf16=True,

@@ -40,6 +40,11 @@ def _sft(size: str) -> float:
     return 6 * (shapes.body(size) + 2 / 3 * shapes.head(size))
 
 
+def _lora(size: str) -> float:
+    """4 of the weights that no gradient is made for; adapters are less than a hundredth."""
+    return 4 * (shapes.body(size) + shapes.head(size))
+
+
 def _reward(k: int) -> Flops:
     """A comparison's share of reading the prompt once and each of its k responses once."""
     return lambda size: 6 * shapes.body(size) * (shapes.PROMPT + k * shapes.RESPONSE) / (k * (k - 1) / 2)
@@ -105,10 +110,13 @@ def _by_grpo() -> Work:
     return Work("grpo", "completions/s", (Side("Tutelage", HERE, OUR_ROLLOUTS, "grpo", _grpo),), peers)
 
 
+ON_GPU = shapes.device().type == "cuda"
+SFT = {"TRL bf16": "sft", "TRL bf16, packing": "sft packed", **({"TRL bf16, packing, flex": "sft packed flex"} if ON_GPU else {})}
 WORKS = {
     work.name: work
     for work in (
-        _against("sft", "tokens/s", _sft, {"TRL bf16": "sft", "TRL bf16, packing": "sft packed"}),
+        _against("sft", "tokens/s", _sft, SFT),
+        *([_against("sft lora", "tokens/s", _lora, {"TRL bf16": "sft lora"})] if ON_GPU else []),
         _against("reward K=4", "comparisons/s", _reward(4), {"TRL, all pairs": "reward K=4"}),
         _against("reward K=9", "comparisons/s", _reward(9), {"TRL, all pairs": "reward K=9"}),
         _against("dpo", "pairs/s", _dpo, {"TRL": "dpo"}),

@@ -69,8 +69,8 @@ def test_a_family_with_its_own_attention_is_read_separately(make_model: type[nn.
 def test_paths_hold_every_token_once() -> None:
     batch = pack(TREES)
     rows = paths(batch, plan(batch))
-    assert len(rows.ids_BL) == len(batch.last_R) and len(set(rows.place_T.tolist())) == len(batch.tokens_T)
-    assert torch.equal(rows.ids_BL.flatten()[rows.place_T], batch.tokens_T)
+    assert len(rows.from_BL) == len(batch.last_R) and len(set(rows.place_T.tolist())) == len(batch.tokens_T)
+    assert torch.equal(batch.tokens_T[rows.from_BL].flatten()[rows.place_T], batch.tokens_T)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

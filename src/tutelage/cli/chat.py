@@ -50,12 +50,14 @@ class Talk:
 
     def __init__(self, folder: Path, temperature: float, max_tokens: int, seed: int) -> None:
         from tutelage.data.render import Renderer
+        from tutelage.models.device import chosen, here
         from tutelage.models.loading import context, load_role
-        from tutelage.models.roles import causal
+        from tutelage.models.roles import causal, place
         from tutelage.models.sampler import Sampler, Sampling
         from tutelage.models.speaking import voice
 
         role, tokenizer = load_role(folder)
+        place(role, here(chosen()))
         if note := voice(causal(role.network)).note:
             screen.notes.print(note, soft_wrap=True)
         self.renderer = Renderer(tokenizer, context(folder))

@@ -14,6 +14,11 @@ from tutelage.recipes.decisions import available_bytes, cores, decide
 from tutelage.recipes.plan import operations_per_second
 
 GIB = 2**30
+KERNELS = {
+    "own": "compiled for this processor",
+    "flex": "FlexAttention, compiled for this GPU at the first step",
+    "torch": "ours need Linux, AMX and a C compiler",
+}
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
 
 
@@ -35,11 +40,11 @@ def rows() -> list[tuple[str, str, str]]:
         ("python", platform.python_version(), ""),
         *((name, version(name), "") for name in LIBRARIES),
         ("processor", chosen.processor, f"{cores()} cores, about {operations_per_second(chosen) / 1e9:.0f} GFLOP/s in {chosen.dtype}"),
-        ("device", chosen.device, "this version trains on the processor"),
+        ("device", chosen.device, chosen.gpu or "a GPU where torch finds one; TUTELAGE_DEVICE says otherwise"),
         ("threads", str(chosen.threads), threads),
         ("waiting threads", waiting or "spin", "" if waiting == "passive" else "OMP_WAIT_POLICY=passive leaves the cores to other work"),
         ("precision", chosen.dtype, "sums, masters of weights and the optimizer in float32; another for a stage: machine.precision"),
-        ("kernels", chosen.kernels, "compiled for this processor" if chosen.kernels == "own" else "ours need Linux, AMX and a C compiler"),
+        ("kernels", chosen.kernels, KERNELS[chosen.kernels]),
         ("memory", f"{available_bytes() / GIB:.1f} GiB free", "a stage that needs more is refused before it begins"),
         ("disk", f"{disk / GIB:.1f} GiB free", "too little for a demo: it writes about 1 GiB" if disk < GIB else ""),
         ("peak memory", "of each stage" if forget_peak() else "of the whole process", "as this system lets it be measured"),

@@ -49,6 +49,16 @@ class PackedBatch:
     """[M] readings that the trees brought with them, by their names in a read ("logp@reference"): made once, of a role that doesn't
     train, and not made again."""
 
+    def to(self, device: torch.device) -> "PackedBatch":
+        """The batch on `device`, which may be under way: nothing waits for it. What says which segments there are (parent_S, start_S) stays
+        where it is: plans are made from it, by the processor, and nothing else reads it."""
+        if self.tokens_T.device == device:
+            return self
+        structure = ("parent_S", "start_S")
+        moved = {name: x.to(device, non_blocking=True) for name, x in vars(self).items() if isinstance(x, Tensor) and name not in structure}
+        columns, brought = ({name: x.to(device, non_blocking=True) for name, x in of.items()} for of in (self.columns, self.brought))
+        return replace(self, **moved, columns=columns, brought=brought)
+
     @property
     def targets_M(self) -> Tensor:
         """The tokens to be predicted: those at trained places, and no others."""
@@ -65,8 +75,9 @@ class PackedBatch:
 
     def sum_R(self, x_M: Tensor) -> Tensor:
         """Sum of a per-token quantity over each response. Trained prompt tokens belong to none."""
-        own_M = self.response_M >= 0
-        return x_M.new_zeros(len(self.last_R)).index_add(0, self.response_M[own_M], x_M[own_M])
+        # They go to a place of their own: to leave them out, a GPU would have to be asked how many there are.
+        owner_M = self.response_M.where(self.response_M >= 0, len(self.last_R))
+        return x_M.new_zeros(len(self.last_R) + 1).index_add(0, owner_M, x_M)[:-1]
 
 
 @dataclass

@@ -26,4 +26,4 @@ def load(path: Path) -> dict[str, Any] | None:
     """The last checkpoint, or None where there is none."""
     if not path.exists():
         return None
-    return torch.load(path, weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True)

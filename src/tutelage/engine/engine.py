@@ -49,19 +49,18 @@ class Engine:
     def gradients(self, trees: Sequence[Tree]) -> dict[str, float]:
         """Set every trained parameter's gradient for this optimiser batch (all processes' examples); each sum / count by name."""
         batches = [self.objective.collate(part) for part in split(self.ranks.share(trees), self.micro_tokens)]
-        batches = self._prepared(batches)
+        batches = [batch.to(self.policy.device) for batch in self._prepared(batches)]
         counts = self.ranks.sum_counts(_added([batch.counts for batch in batches]))
         weights = self.objective.terms
-        told = dict.fromkeys(counts, 0.0)
+        found: list[dict[str, Tensor]] = []
         for batch in batches:
             sums = self.objective.loss(self._read(batch, _needs(self.objective, batch)), batch)
             terms = [weights[name] / counts[name] * sums[name] for name in weights if name in sums and counts[name]]
             if terms:
                 _total(terms).backward()
-            for name, value in sums.items():
-                told[name] += float(value.detach())
+            found.append({name: value.detach() for name, value in sums.items()})
         self.ranks.sum_gradients(p for parameters in self.parameters.values() for p in parameters)
-        told = self.ranks.sum_counts(told)
+        told = self.ranks.sum_counts(_numbers(found, dict.fromkeys(counts, 0.0)))
         return {name: value / counts[name] for name, value in told.items() if counts[name]}
 
     def step(self, trees: Sequence[Tree], step: int, steps: int) -> dict[str, float]:
@@ -89,15 +88,16 @@ class Engine:
         """What the batch brought with it as it is, the rest in one traversal a role."""
         read = self.policy.read(batch, [need for need in needs if need not in batch.brought])
         dtype = next((x.dtype for x in read.values()), torch.float64)
-        return {**read, **{need: batch.brought[need].to(dtype) for need in needs if need in batch.brought}}
+        return {**read, **{need: batch.brought[need].to(self.policy.device, dtype) for need in needs if need in batch.brought}}
 
     def _prepared(self, batches: list[PackedBatch]) -> list[PackedBatch]:
-        """Joint statistics enter as constants: computed over all processes' batches before the first loss."""
+        """Joint statistics enter as constants: computed over all processes' batches before the first loss, by the processor, where numbers
+        of all processes meet."""
         needs = self.objective.prepare_needs
         if not needs:
             return batches
         with torch.no_grad():
-            own = [(self._read(batch, needs), batch) for batch in batches]
+            own = [({name: x.cpu() for name, x in self._read(batch, needs).items()}, batch) for batch in batches]
         everyone = self.ranks.gather(own)
         columns = self.objective.prepare([read for read, _ in everyone], [batch for _, batch in everyone])
         first = sum(self.ranks.gather([len(own)])[: self.ranks.rank])
@@ -129,6 +129,14 @@ def _added(counts: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name, count in some.items():
             total[name] = total.get(name, 0.0) + count
     return total
+
+
+def _numbers(found: Sequence[Mapping[str, Tensor]], told: dict[str, float]) -> dict[str, float]:
+    """Sums of all micro-batches, asked for after the last one: each question waits for a GPU."""
+    for sums in found:
+        for name, value in sums.items():
+            told[name] += float(value)
+    return told
 
 
 def _total(terms: Sequence[Tensor]) -> Tensor:

@@ -70,10 +70,14 @@ def ranks() -> Ranks:
     """This process under torchrun, or the only one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Ranks()
-    import torch
     import torch.distributed as dist
 
+    from tutelage.models.device import chosen, own_gpu
+
     if not dist.is_initialized():
+        on_gpu = chosen() == "cuda"
+        if on_gpu:
+            own_gpu()
         # Followers wait while the first process samples or evaluates alone, for as long as that takes.
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(days=7))
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=7))
     return Ranks(dist.get_rank(), dist.get_world_size())

@@ -28,7 +28,8 @@ SCALARS = ("value", "score")
 
 class Policy:
     """Roles by name; "policy" is the one that learns to speak (or, in reward modelling, to score). `attention` is TREE, SEPARATE for models
-    that can't read packed trees (`readable.attention_for` says which), or DENSE for tests."""
+    that can't read packed trees (`readable.attention_for` says which), or DENSE for tests. All networks lie on one device, and what is read
+    comes from there."""
 
     def __init__(
         self,
@@ -51,6 +52,11 @@ class Policy:
         self.masters = Masters(networks)
         for network in networks:
             narrow(network)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are, and where batches are brought to be read."""
+        return next(self.roles["policy"].network.parameters()).device
 
     def trainable(self) -> dict[str, list[nn.Parameter]]:
         """What the optimizer steps, by role, each once: a parameter that two roles share belongs to the first."""
@@ -87,7 +93,7 @@ class Policy:
             wanted.setdefault("policy" if quantity == "kl" else role or "policy", []).append(need)
             if quantity == "kl":
                 wanted.setdefault(role, [])
-        stream_plan = plan(batch)
+        stream_plan, batch = plan(batch), batch.to(self.device)
         traversals: dict[tuple[int, str | None], Tensor] = {}
         hidden: dict[str, Tensor] = {}
         # References first: their hidden states are constants of the policy's reading.
@@ -139,8 +145,7 @@ class Policy:
         return read
 
     def _autocast(self) -> torch.autocast:
-        device = next(self.roles["policy"].network.parameters()).device.type
-        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.precision == "autocast")
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "autocast")
 
 
 def _named(want: str, role: str, against: str) -> str:

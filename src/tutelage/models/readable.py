@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from tutelage.core.errors import UserError
 from tutelage.data.batch import PackedBatch, pack
 from tutelage.data.tree import Tree
-from tutelage.models.attention import TREE
+from tutelage.models.attention import DENSE, TREE
 from tutelage.models.attention.plan import plan
 from tutelage.models.attention.separate import SEPARATE, read_separately
 
@@ -41,11 +41,11 @@ def unreadable(model: PreTrainedModel) -> str:
     name, before, training = type(model).__name__, model.config._attn_implementation, model.training
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # the sample's ids are arbitrary: a pad among them is no fault
-    batch = _sample(model.config.get_text_config().vocab_size)
+    batch = _sample(model.config.get_text_config().vocab_size).to(model.device)
     try:
         model.eval()
         apart = _separate(model, batch)
-        use(model, TREE)
+        use(model, TREE if model.device.type == "cpu" else DENSE)  # a GPU's kernel would be compiled for these few tokens
         together = read_packed(model, batch)
     except UserError as refused:
         return str(refused)

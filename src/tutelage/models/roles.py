@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
@@ -61,6 +62,15 @@ def words(network: nn.Module) -> Words:
     assert isinstance(output, nn.Module)
     scale = getattr(inner.config, "logit_scale", None) or 1 / (getattr(inner.config, "logits_scaling", None) or 1)
     return Words(output, scale, getattr(inner.config, "final_logit_softcapping", None))
+
+
+def place(role: Role, device: torch.device) -> Role:
+    """Bring a role's network and head to `device`. Returns it."""
+    if next(role.network.parameters()).device != device:
+        role.network.to(device)
+    if role.head is not None:
+        role.head.to(device)
+    return role
 
 
 @contextmanager

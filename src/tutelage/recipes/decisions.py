@@ -13,6 +13,8 @@ from typing import Literal
 
 from tutelage.core.errors import UserError
 from tutelage.core.settings import build, to_plain
+from tutelage.models import device
+from tutelage.models.device import Device
 from tutelage.models.kernels.build import library
 
 
@@ -26,9 +28,12 @@ class Decisions:
     """What networks compute in; sums, masters of weights and the optimizer stay float32 (models/precision.py)."""
     processor: str
     torch: str
-    device: str = "cpu"
-    kernels: Literal["own", "torch"] = "torch"
-    """Who computes attention and likelihoods in bfloat16: our kernels (models/kernels), or torch."""
+    device: Device = "cpu"
+    """Where networks compute (models/device.py)."""
+    kernels: Literal["own", "flex", "torch"] = "torch"
+    """Who computes attention: on a processor our kernels (models/kernels), on a GPU FlexAttention, or else torch's products."""
+    gpu: str = ""
+    """The GPU's model."""
 
     @property
     def precision(self) -> Literal["float32", "bf16"]:
@@ -37,7 +42,7 @@ class Decisions:
 
     def mismatch(self, here: "Decisions") -> str:
         """What differs so that the same bits can't be promised, in words; empty when nothing does."""
-        names = ("processor", "torch", "device", "kernels")
+        names = ("processor", "torch", "device", "kernels", "gpu")
         pairs = {name: (getattr(self, name), getattr(here, name)) for name in names}
         return ", ".join(f"{name} {theirs} (here {ours})" for name, (theirs, ours) in pairs.items() if theirs != ours)
 
@@ -45,9 +50,18 @@ class Decisions:
 def decide() -> Decisions:
     """For this machine. Threads: `OMP_NUM_THREADS` where it is set, else every core this process may use."""
     threads = int(os.environ.get("OMP_NUM_THREADS") or cores())
-    dtype = "bfloat16" if multiplies_bf16() else "float32"
-    kernels = "own" if library() is not None else "torch"
-    return Decisions(threads=threads, dtype=dtype, processor=processor(), torch=version("torch").split("+")[0], kernels=kernels)
+    own = (threads, processor(), version("torch").split("+")[0])
+    return _on_gpu(*own) if device.chosen() == "cuda" else _on_processor(*own)
+
+
+def _on_processor(threads: int, processor: str, torch: str) -> Decisions:
+    dtype, kernels = "bfloat16" if multiplies_bf16() else "float32", "own" if library() is not None else "torch"
+    return Decisions(threads, dtype, processor, torch, kernels=kernels)
+
+
+def _on_gpu(threads: int, processor: str, torch: str) -> Decisions:
+    dtype, kernels = "bfloat16" if device.multiplies_bf16() else "float32", "flex" if device.compiles() else "torch"
+    return Decisions(threads, dtype, processor, torch, "cuda", kernels, device.gpu())
 
 
 def obey(noted: object, inexact: bool) -> Decisions:
@@ -85,7 +99,10 @@ def multiplies_bf16() -> bool:
 
 
 def available_bytes() -> int:
-    """Memory that could be had now without swapping: what the system and this process's group of processes leave free."""
+    """Memory that networks could have now: the GPU's, or what the system and this process's group of processes leave free without
+    swapping."""
+    if device.chosen() == "cuda":
+        return device.free_bytes()
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
@@ -95,6 +112,13 @@ def available_bytes() -> int:
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
         free = min(free, int(limit.read_text()) - int(used.read_text()))
     return free
+
+
+def said(decisions: Decisions) -> str:
+    """In a line, for people."""
+    kernels = {"own": "kernels of its own", "flex": "FlexAttention", "torch": "torch's products"}[decisions.kernels]
+    where = decisions.gpu or decisions.processor
+    return f"computes on {decisions.device} ({where}) in {decisions.dtype}, attention by {kernels}, {decisions.threads} threads"
 
 
 def plain(decisions: Decisions) -> object:

@@ -192,14 +192,18 @@ def operations_per_second(chosen: Decisions) -> float:
     """Floating-point operations of large matrices as this run multiplies them, measured for a fifth of a second."""
     import torch
 
+    from tutelage.models.device import finished, here
+
     torch.set_num_threads(chosen.threads)
-    a = torch.ones((512, 512), dtype=torch.bfloat16 if chosen.dtype == "bfloat16" else torch.float32)
-    (a @ a).sum()  # the first call sets threads up
+    device, side = here(chosen.device), 4096 if chosen.device == "cuda" else 512
+    a = torch.ones((side, side), dtype=torch.bfloat16 if chosen.dtype == "bfloat16" else torch.float32, device=device)
+    float((a @ a).sum())  # the first call sets threads up
     began, done = time.perf_counter(), 0
     while time.perf_counter() - began < 0.2:
         torch.mm(a, a)
+        finished(device)
         done += 1
-    return done * 2 * 512**3 / (time.perf_counter() - began)
+    return done * 2 * side**3 / (time.perf_counter() - began)
 
 
 def table(rows: Sequence[Forecast]) -> Table:

@@ -24,7 +24,7 @@ from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
 from tutelage.engine.ranks import ranks
 from tutelage.recipes.cost import Meter
-from tutelage.recipes.decisions import Decisions, obey
+from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
 from tutelage.recipes.work import Work
@@ -76,6 +76,8 @@ def run(recipe: Recipe, out: Path, progress: Progress | None = None, inexact: bo
         ran: dict[str, str] = {}
         whole: dict[str, Artifact] = {}
         todo = plan(recipe, opened, strict)
+        if any(item.made is None for item in todo):
+            shown.note(said(decisions))
         for number, item in enumerate(todo, 1):
             if item.made is None:
                 shown.note(f"[{number}/{len(todo)}] {item.step.name}: {item.why}")

@@ -20,14 +20,15 @@ from tutelage.feedback import tasks
 from tutelage.feedback.signals import Preference
 from tutelage.models import weights
 from tutelage.models.attention import SEPARATE
+from tutelage.models.device import here
 from tutelage.models.loading import context, load_role
 from tutelage.models.policy import Policy
-from tutelage.models.precision import Precision
 from tutelage.models.readable import attention_for
-from tutelage.models.roles import causal
+from tutelage.models.roles import causal, place
 from tutelage.models.sampling import Sampling
 from tutelage.models.speaking import voice
 from tutelage.recipes import material
+from tutelage.recipes.decisions import Decisions
 from tutelage.recipes.sources import Input
 from tutelage.recipes.training import fitting
 from tutelage.recipes.work import Work
@@ -139,7 +140,10 @@ class Subjects:
         return graded_rows(looks, by_id, truth)
 
     def _subject(self, stage: str, path: Path, hash_: str, kind: str) -> Subject:
-        from_disk = _loader(path, self.work.decisions.precision, self.work.decisions.threads, lambda note: self._told(stage, note))
+        def told(note: str) -> None:
+            self._told(stage, note)
+
+        from_disk = _loader(path, self.work.decisions, told)
         size = context(path)
         return Subject(
             stage,
@@ -161,13 +165,14 @@ class Subjects:
             self.work.progress.note(f"{self.work.name}: {stage}: {note}")
 
 
-def _loader(path: Path, how: Precision, threads: int, told: Callable[[str], None]) -> Callable[[], Policy]:
+def _loader(path: Path, how: Decisions, told: Callable[[str], None]) -> Callable[[], Policy]:
     def load() -> Policy:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(how.threads)
         role, words = load_role(path, torch.float32)
+        place(role, here(how.device))
         if role.head is None and (note := voice(causal(role.network)).note):
             told(note)
         attention, _ = attention_for([causal(role.network)], "auto")
-        return Policy({"policy": role}, words, "float32" if attention == SEPARATE else how, attention)
+        return Policy({"policy": role}, words, "float32" if attention == SEPARATE else how.precision, attention)
 
     return load

@@ -19,13 +19,14 @@ from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
 from tutelage.models.adapters import Adapter, Lora
 from tutelage.models.attention import SEPARATE
+from tutelage.models.device import here
 from tutelage.models.heads import ScalarHead
 from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision, narrow
 from tutelage.models.prefix import Prefix, has_prefix, length
 from tutelage.models.readable import attention_for
-from tutelage.models.roles import Role, causal, width
+from tutelage.models.roles import Role, causal, place, width
 from tutelage.models.speaking import Voice, voice
 from tutelage.models.weights import PREFIX, PREFIX_TOKENS
 from tutelage.recipes.work import Work
@@ -59,7 +60,7 @@ def speaker(work: Work, field: str) -> tuple[Role, Renderer]:
     """The role that the setting `field` names, to write with: its prefix too, where one was learnt. In bfloat16 where that was decided
     and the model writes with our cache."""
     role, words = load_role(_folder(work, field), torch.float32)
-    model = causal(role.network)
+    model = causal(place(role, here(work.decisions.device)).network)
     if note_voice(work, model).way == "ours" and work.decisions.precision == "bf16":
         narrow(role.network.requires_grad_(False))
     return role, Renderer(words, context(model) - length(role))
@@ -122,8 +123,11 @@ def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render
 def policy_of(
     work: Work, machine: Machine, roles: Mapping[str, Role], words: PreTrainedTokenizerFast, adapter: Adapter | None = None
 ) -> Policy:
-    """The policy that a stage trains, reading trees as its networks can, in the precision that was asked for or decided. Where either
-    can't be, that is said. Attention of a family's own may hold tables in float32, so such a network computes in it."""
+    """The policy that a stage trains, on the device of the run, reading trees as its networks can, in the precision that was asked for or
+    decided. Where either can't be, that is said. Attention of a family's own may hold tables in float32, so such a network computes in
+    it."""
+    for role in roles.values():
+        place(role, here(work.decisions.device))
     networks = {id(model): model for model in (causal(role.network) for role in roles.values())}
     attention, why = attention_for(networks.values(), machine.attention)
     if why:
@@ -181,9 +185,9 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     assert policy.tokenizer is not None
     read, computed = "separate" if policy.attention == SEPARATE else "packed", policy.precision
     policy.finish()
-    model = causal(role.network)
     if ranks().rank:
         return {}
+    model = causal(place(role, torch.device("cpu")).network)  # where it is merged and saved, a GPU may lack the room
     whole: nn.Module = model
     if role.adapter is not None:
         network: Any = role.network

@@ -36,6 +36,9 @@ class Bucket:
     key_BK: Tensor
     seen_BQK: Tensor
 
+    def to(self, device: torch.device) -> "Bucket":
+        return Bucket(*(x.to(device, non_blocking=True) for x in (self.block_B, self.query_BQ, self.key_BK, self.seen_BQK)))
+
     def within(self, window: int | None, position_T: Tensor) -> Tensor:
         """[B, Q, K] which keys a query sees when no key may lie `window` or more positions back."""
         if window is None:
@@ -51,6 +54,10 @@ class Buckets:
     place_N: Tensor
     key_Y: Tensor
     """All buckets' keys, laid end to end: one gather serves them all, so that one scatter gives the gradient back."""
+
+    def to(self, device: torch.device) -> "Buckets":
+        place_N, key_Y = (x.to(device, non_blocking=True) for x in (self.place_N, self.key_Y))
+        return Buckets(tuple(bucket.to(device) for bucket in self.buckets), place_N, key_Y)
 
 
 def buckets(plan: Plan) -> Buckets:
@@ -102,7 +109,8 @@ def _bucket(members: Sequence[int], keys: Sequence[Sequence[int]], Q: int, plan:
 def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
     """[T, H, d]"""
     plan = how.plan
-    made: Buckets = plan.kept("buckets", lambda: buckets(plan))
+    made: Buckets = plan.kept(("buckets", q_THd.device), lambda: buckets(plan).to(q_THd.device))
+    position_T = plan.position_on(q_THd.device)
     group = q_THd.shape[1] // k_THd.shape[1]
     q_NQHd = q_THd.unflatten(0, (len(made.place_N), -1))
     sizes = [bucket.key_BK.numel() for bucket in made.buckets]
@@ -111,7 +119,7 @@ def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
     for bucket, k_YHd, v_YHd in zip(made.buckets, keys, values, strict=True):
         q_BHQd = (q_NQHd if len(made.buckets) == 1 else q_NQHd[bucket.block_B]).transpose(1, 2)
         k_BHKd, v_BHKd = (x.unflatten(0, bucket.key_BK.shape).transpose(1, 2).repeat_interleave(group, 1) for x in (k_YHd, v_YHd))
-        seen, position_B1Q = bucket.within(how.window, plan.position_T)[:, None], plan.position_T[bucket.query_BQ][:, None]
+        seen, position_B1Q = bucket.within(how.window, position_T)[:, None], position_T[bucket.query_BQ][:, None]
         out.append(attended(q_BHQd, k_BHKd, v_BHKd, seen, position_B1Q, how).transpose(1, 2))
     o_NQHd = out[0] if len(out) == 1 else torch.cat(out)[made.place_N]
     return o_NQHd.flatten(0, 1)

@@ -7,7 +7,7 @@ from tutelage.models.attention.beside import Scoring, attended
 
 def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
     """[T, H, d]"""
-    seen_TT, position_T = how.plan.seen_TT, how.plan.position_T
+    seen_TT, position_T = how.plan.seen_TT.to(q_THd.device), how.plan.position_on(q_THd.device)
     if how.window is not None:
         seen_TT = seen_TT & (position_T[:, None] - position_T[None, :] < how.window)
     group = q_THd.shape[1] // k_THd.shape[1]

@@ -21,15 +21,20 @@ SEPARATE = "separate"
 
 @dataclass(frozen=True)
 class Paths:
-    """place_T: where each token of the stream stands in the rows laid end to end. A token above several leaves is taken from the first
-    of its paths: the others hold the same numbers."""
+    """from_BL: the token of the stream that stands in each row's column, filled_BL where there is one. place_T: where each token of the
+    stream stands in the rows laid end to end; one above several leaves is taken from the first of its paths: the others hold the same
+    numbers."""
 
-    ids_BL: Tensor
+    from_BL: Tensor
+    filled_BL: Tensor
     place_T: Tensor
 
+    def to(self, device: torch.device) -> "Paths":
+        return Paths(*(x.to(device, non_blocking=True) for x in (self.from_BL, self.filled_BL, self.place_T)))
 
-def paths(batch: PackedBatch, plan: Plan, padding: int = 0) -> Paths:
-    """The root-to-leaf paths of a stream, rows filled with the id `padding`."""
+
+def paths(batch: PackedBatch, plan: Plan) -> Paths:
+    """The root-to-leaf paths of a stream."""
     parents = set(batch.parent_S.tolist())
     rows = [
         torch.cat([torch.arange(plan.starts[a], plan.starts[a + 1]) for a in lineage])
@@ -37,18 +42,21 @@ def paths(batch: PackedBatch, plan: Plan, padding: int = 0) -> Paths:
         if s not in parents
     ]
     longest = max(map(len, rows))
-    ids_BL = torch.full((len(rows), longest), padding)
+    from_BL = torch.zeros(len(rows), longest, dtype=torch.long)
+    filled_BL = torch.zeros(len(rows), longest, dtype=torch.bool)
     place_T = torch.empty(len(batch.tokens_T), dtype=torch.long)
     for b, places in reversed(list(enumerate(rows))):  # so that the first path has the last word
-        ids_BL[b, : len(places)] = batch.tokens_T[places]
+        from_BL[b, : len(places)], filled_BL[b, : len(places)] = places, True
         place_T[places] = b * longest + torch.arange(len(places))
-    return Paths(ids_BL, place_T)
+    return Paths(from_BL, filled_BL, place_T)
 
 
 def read_separately(model: PreTrainedModel, batch: PackedBatch, plan: Plan, past: Callable[[int], Cache] | None = None) -> Tensor:
     """[T, D] the last hidden states at the stream's tokens. `past` gives what stands before every one of so many rows (a prefix)."""
     padding = int(model.config.pad_token_id == 0)  # any id but the pad's, which transformers would warn of where there is no mask
-    made: Paths = plan.kept((SEPARATE, padding), lambda: paths(batch, plan, padding))
-    before = {} if past is None else {"past_key_values": past(len(made.ids_BL))}
-    told = model.base_model(input_ids=made.ids_BL, use_cache=False, **before)
+    device = batch.tokens_T.device
+    made: Paths = plan.kept((SEPARATE, device), lambda: paths(batch, plan).to(device))
+    ids_BL = batch.tokens_T[made.from_BL].where(made.filled_BL, padding)
+    before = {} if past is None else {"past_key_values": past(len(ids_BL))}
+    told = model.base_model(input_ids=ids_BL, use_cache=False, **before)
     return told.last_hidden_state.flatten(0, 1)[made.place_T]
