@@ -27,10 +27,10 @@ class Heard:
 
 
 def ran(page: Path, at: Path) -> list[str]:
-    """What a run says about precision."""
+    """What its stages say about precision."""
     heard = Heard()
     tutelage.run(str(page), at, progress=heard)
-    return [note for note in heard.notes if "compute" in note]
+    return [note for note in heard.notes if "networks compute" in note]
 
 
 def test_each_of_them_trains_a_stage_and_stands_in_its_artifact(tmp_path: Path) -> None:
