@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.peers import ours, shapes
@@ -56,8 +57,10 @@ def command(model: Path, rows: Path, out: Path) -> tuple[float, float]:
 
 def steps(out: Path) -> list[str]:
     """Whole lines of metrics.jsonl."""
-    found = [*out.glob("artifacts/*/metrics.jsonl"), *out.glob("**/metrics.jsonl")]
-    return found[0].read_text().split("\n")[:-1] if found else []
+    for file in out.glob("artifacts/*/metrics.jsonl"):
+        with suppress(FileNotFoundError):  # the folder gets its final name when the stage is done: looked for again
+            return file.read_text().split("\n")[:-1]
+    return []
 
 
 def table(found: dict[str, list[tuple[float, float, float]]]) -> str:
