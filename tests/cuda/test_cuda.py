@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.engine.test_elsewhere import OBJECTIVES
 from tests.models.test_flex import SINKS, forest
 from tests.recipes.pages import page
 from tests.recipes.test_elsewhere import PAGE
@@ -24,24 +25,11 @@ from tutelage.models.precision import Precision
 from tutelage.models.roles import Role, place
 from tutelage.models.sampler import Sampler, Sampling
 from tutelage.objectives.dpo import DPO
-from tutelage.objectives.grpo import GRPO
-from tutelage.objectives.mixture import with_text
 from tutelage.objectives.objective import Objective
-from tutelage.objectives.ppo import PPO
-from tutelage.objectives.reward import Reward
-from tutelage.objectives.sft import SFT
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
-OBJECTIVES: dict[str, Objective] = {
-    "sft": SFT(),
-    "reward": Reward(center=0.1),
-    "dpo": DPO(),
-    "ppo": PPO(entropy_coef=0.1),
-    "grpo": GRPO(kl_coef=0.1, per="response"),
-    "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
-}
 DRAWN = [
     *(("llama", a) for a in ("", *ADAPTERS)),
     *((s, "") for s in ("gpt2", "qwen3", "gemma3", "gemma2", "gpt_oss", "phi3", "mistral_window")),

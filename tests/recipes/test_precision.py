@@ -8,22 +8,13 @@ import torch
 import tutelage
 from tests.cli.batch import command
 from tests.recipes.test_reading import asking, metrics, recipe, results
+from tests.recipes.test_subjects import Heard
 from tutelage.core.errors import UserError
 from tutelage.models import weights
 from tutelage.recipes.decisions import decide
 
 DECIDED = "bf16" if decide().dtype == "bfloat16" else "float32"
 SAMPLED = "prompts: asked, reward_model: 'tests.recipes.test_reading:low', split: all, probe_every: 0, updates: 1, max_tokens: 8"
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def stage(self, name: str, total_steps: int) -> None: ...
-    def tick(self, step: int, tokens: int, **figures: float) -> None: ...
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def ran(page: Path, at: Path) -> list[str]:

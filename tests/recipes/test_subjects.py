@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tutelage.core.progress import Silent
 from tutelage.core.text import Response, ask
 from tutelage.evals.eval import Material, Pair
 from tutelage.models import create, tokenizer, weights
@@ -13,12 +14,10 @@ from tutelage.recipes.work import Work
 from tutelage.synthetic.lexicon import vocabulary
 
 
-class Heard:
+class Heard(Silent):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def stage(self, name: str, total_steps: int) -> None: ...
-    def tick(self, step: int, tokens: int, **figures: float) -> None: ...
     def note(self, text: str) -> None:
         self.notes.append(text)
 
