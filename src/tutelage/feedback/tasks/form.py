@@ -17,7 +17,7 @@ MOST_CHARACTERS = 200_000
 """Of a text that a person writes: a book's chapter, and no attack on the store."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\ud800-\udfff]")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,12})?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,13}(\.[0-9]{1,12})?")
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,12 @@ def clean(text: str) -> str:
 def is_text(text: object) -> bool:
     """May this be stored as what a person wrote: not blank, not endless, and storable everywhere?"""
     return isinstance(text, str) and bool(text.strip()) and len(text) <= MOST_CHARACTERS and not _UNSTORABLE.search(text)
+
+
+def words(text: str) -> str:
+    """How long a text is: "1 word", "1,200 words"."""
+    n = len(text.split())
+    return f"{n:,} word{'' if n == 1 else 's'}"
 
 
 def _wanted(field: Field) -> str:
