@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 
 from tutelage.core.errors import UserError
-from tutelage.feedback.site.guard import body_of
 from tutelage.feedback.site.safe import storable
 
 MOST_FIELDS = 2000
@@ -40,8 +39,8 @@ class Form:
 
 
 async def read_form(request: Request) -> Form:
-    """The POST's fields. TooLarge; UserError where the body is no form."""
-    body = await body_of(request.stream(), request.headers.get("content-length", ""))
+    """The POST's fields. UserError where the body is no form."""
+    body = await request.body()
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind not in ("application/x-www-form-urlencoded", ""):
         raise UserError(f"A form is sent as application/x-www-form-urlencoded; this one came as {kind}.")

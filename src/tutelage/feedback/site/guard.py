@@ -10,6 +10,8 @@ from typing import Any
 
 LARGEST = 4 << 20
 """Bytes of a request's body: a demonstration of a million characters, percent-encoded, fits."""
+PATIENCE = 16 * LARGEST
+"""Bytes that are read and thrown away before the answer, since a browser that is cut off while it sends shows no answer at all."""
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -22,49 +24,69 @@ POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
-
-
-class TooLarge(Exception):
-    """A body above LARGEST."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """ASGI: adds HEADERS to every answer, and keeps answers about people out of caches."""
+    """ASGI: adds HEADERS to every answer, keeps answers about people out of caches, and asks `refuse` for the answer to a body above
+    LARGEST."""
 
     app: App
+    refuse: App
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
-        async def with_headers(message: Message) -> None:
+        async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 there = {name.lower() for name, _ in message["headers"]}
-                added = HEADERS if b"cache-control" in there else {**HEADERS, "Cache-Control": "no-store"}
-                message["headers"] = [*message["headers"], *((k.lower().encode(), v.encode()) for k, v in added.items())]
+                added = HEADERS if b"cache-control" in there else {**HEADERS, "cache-control": "no-store"}
+                message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in added.items())]
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        if scope["method"] in ("GET", "HEAD"):
+            return await self.app(scope, receive, guarded)
+        body = await _body(receive)
+        if body is None:
+            return await self.refuse(scope, receive, guarded)
+        return await self.app(scope, _once(body, receive), guarded)
 
 
-async def body_of(stream: Any, declared: str) -> bytes:
-    """The whole body of a request. TooLarge: it says, or turns out, to be above LARGEST."""
-    if declared.isdigit() and int(declared) > LARGEST:
-        raise TooLarge
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body; None where it is too large, or the sender went away."""
     parts: list[bytes] = []
-    size = 0
-    async for part in stream:
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        part, more = message.get("body", b""), message.get("more_body", False)
         size += len(part)
-        if size > LARGEST:
-            raise TooLarge
-        parts.append(part)
-    return b"".join(parts)
+        if size <= LARGEST:
+            parts.append(part)
+        elif size > PATIENCE:
+            return None
+    return b"".join(parts) if size <= LARGEST else None
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """The body as one message, then whatever comes."""
+    given = False
+
+    async def message() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return message

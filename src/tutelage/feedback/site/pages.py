@@ -25,7 +25,7 @@ class Pages:
     """{what a key does: the key}."""
     _environment: Environment = field(default_factory=lambda: _environment())
 
-    def render(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+    def render(self, name: str, status: int, values: Mapping[str, Any]) -> HTMLResponse:
         """A page. `values` are what its template shows, beside what every page has."""
         context = {**NOTHING, "study": self.title, "commands": self.commands, "meanings": MEANINGS, "static": static_path(), **values}
         return HTMLResponse(self._environment.get_template(name).render(context), status)
@@ -62,3 +62,17 @@ def _environment() -> Environment:
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False)
     made.filters["number"] = lambda value: f"{value:g}"
     return made
+
+
+@dataclass(frozen=True)
+class Link:
+    """A place to go."""
+
+    name: str
+    path: str
+
+
+def navigation(role: str) -> tuple[Link, ...]:
+    """What stands in the bar."""
+    everybody = (Link("Work", "/"), Link("Your answers", "/history"), Link("Guideline", "/guideline"), Link("You", "/me"))
+    return (*everybody, Link("Admin", "/admin")) if role == "admin" else everybody

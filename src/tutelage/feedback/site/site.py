@@ -14,6 +14,7 @@ from tutelage.feedback.site.safe import Shown, shown
 from tutelage.feedback.site.signing import Signer
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.desk import Desk
+from tutelage.feedback.study.people import People
 from tutelage.feedback.study.study import Study
 
 
@@ -24,11 +25,12 @@ class Site:
     study: Study
     store: Store
     desk: Desk
+    people: People
     signer: Signer
     pages: Pages
     secure: bool = False
     """Whether people come by https."""
-    people: Rates = field(default_factory=lambda: Rates(rate=50, burst=200))
+    persons: Rates = field(default_factory=lambda: Rates(rate=50, burst=200))
     """Requests of one person, per second: hands make two."""
     strangers: Rates = field(default_factory=lambda: Rates(rate=5, burst=240))
     """Requests without a session, per address; one that fails costs ten."""
