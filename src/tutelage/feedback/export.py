@@ -29,6 +29,7 @@ from tutelage.core.settings import closest
 from tutelage.core.text import Prompt
 from tutelage.feedback import foreign
 from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.foreign.raw import flat
 from tutelage.feedback.given import asked
 from tutelage.feedback.signals import Label, Preference
 from tutelage.feedback.tasks import signals_of
@@ -80,7 +81,7 @@ def export(annotations: Iterable[Annotation], path: Path, as_: str = "raw", form
     if not rows:
         told = "; ".join(f"{n} have {why}" for why, n in without.items())
         raise UserError(f"{path}: none of {len(given)} annotations gives a row of {as_}{': ' + told if told else ''}; nothing was written")
-    write_atomic(path, _bytes(rows, path))
+    write_atomic(path, _bytes([flat(row) for row in rows] if as_ == "raw" and path.suffix == ".parquet" else rows, path))
     return Exported(len(rows), len(given), without)
 
 

@@ -146,7 +146,7 @@ def beside(annotation: Annotation, *more: str) -> dict[str, Any]:
     for field in dataclasses.fields(Annotation):
         if field.name in more or (field.name in ("weight", "shown", "guideline", "flags", "aspect") and plain[field.name] != field.default):
             told[field.name] = plain[field.name]
-    if set(annotation.answer) - {"winner"} and "winner" in annotation.answer:
+    if set(annotation.answer) - {"winner", "values"} and annotation.task in ("pair", "score"):
         told["answer"] = dict(annotation.answer)
     if cut := [n for n, response in enumerate(annotation.responses) if not response.finished]:
         told["cut"] = cut

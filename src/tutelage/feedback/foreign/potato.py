@@ -123,11 +123,11 @@ def _said(record: Record, on: Judged, question: str, one: dict[str, Any], where:
     if len(chosen) != 1:
         raise record.error(where, f"holds {len(chosen)} answers at once ({', '.join(chosen)}); leave the question out with --without {question}")
     label = chosen[0].removeprefix("scale_")
-    try:
-        number = float(label)
-    except ValueError:
-        return [Said(question, "choose", label)]
-    return [Said(question, "rate", int(number) if number == int(number) else number)]
+    if re.fullmatch(r"-?[0-9]+", label):
+        return [Said(question, "rate", int(label))]
+    if re.fullmatch(r"-?[0-9]+\.[0-9]+", label):
+        return [Said(question, "rate", float(label))]
+    return [Said(question, "choose", label)]
 
 
 def _scaled(record: Record, value: Any, where: str) -> dict[str, Any]:

@@ -3,9 +3,12 @@
     {"id": ..., "prompt": [[role, [text], [], null]], "tags": {}, "responses": [{"text": ...}], "task": "ranking", "answer": {...},
      "annotator": ..., "weight": 1.0, "shown": [...], "guideline": ..., "seconds": ..., "at": ...}
 
+In Parquet what is nested (prompt, responses, answer) is JSON text, since a column has one type and answers have many.
+
 The id is that of the content: a row whose content was changed by hand is refused, since it isn't what that person said.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +18,7 @@ from tutelage.feedback.annotation import Annotation, from_plain, to_plain
 from tutelage.feedback.given import Given, Passed
 
 FIELDS = {"prompt", "tags", "responses", "task", "answer", "annotator", "weight", "shown", "guideline", "seconds", "at"}
+NESTED = ("prompt", "tags", "responses", "answer", "flags")
 
 
 def recognize(row: Row) -> bool:
@@ -24,11 +28,11 @@ def recognize(row: Row) -> bool:
 
 def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     """The annotation."""
-    row: dict[str, Any] = {name: value for name, value in record.values.items() if name != "id"}
+    row: dict[str, Any] = {name: _nested(record, name, value) for name, value in record.values.items() if name != "id" and value is not None}
     if lacking := sorted(FIELDS - set(row)):
         raise UserError(f"{record.where}: the field '{lacking[0]}' is missing; a raw annotation has {', '.join(sorted(FIELDS))}")
     try:
-        made = from_plain({**row, "answer": _without_nulls(row["answer"])})
+        made = from_plain(row)
         same = record.values.get("id") in (None, made.id)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"{record.where}: not a raw annotation ({error}); write it as `tutelage label export` does") from None
@@ -43,6 +47,15 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         yield {"id": a.id, **to_plain(a)}
 
 
-def _without_nulls(answer: Any) -> dict[str, Any]:
-    """Parquet fills in the fields of other tasks' answers with null."""
-    return {name: value for name, value in dict(answer).items() if value is not None}
+def flat(row: Row) -> Row:
+    """A row for Parquet, whose columns have one type each: what is nested as JSON text."""
+    return {name: json.dumps(value, ensure_ascii=False) if name in NESTED else value for name, value in row.items()}
+
+
+def _nested(record: Record, name: str, value: Any) -> Any:
+    if name not in NESTED or not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise record.error(name, f"broken JSON ({error.msg}); write it as `tutelage label export` does") from None
