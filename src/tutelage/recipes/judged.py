@@ -1,10 +1,12 @@
 """Annotations on their way into an objective: read from a stage's store or a user's file, filtered, turned into trees."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
+from tutelage.core.settings import closest
 from tutelage.data.pieces import batches
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
@@ -14,7 +16,7 @@ from tutelage.feedback import tasks
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.filters import Filter
 from tutelage.feedback.signals import Preference
-from tutelage.feedback.store import Store
+from tutelage.feedback.store import Store, hash_of
 from tutelage.recipes import material
 from tutelage.recipes.budget import file_tokens
 from tutelage.recipes.reference import read_once
@@ -47,13 +49,25 @@ def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], di
         found = list(filter_.read(store))
         told = {"consumed": dict(filter_.annotators(store)), "consumed_hash": filter_.hash(store)}
     else:
-        if filter_of(preferences).without:
-            raise UserError(f"stage {work.name}: preferences.without names annotators, but a file's rows name nobody")
-        found = sorted(material.preferences(work.input("preferences"), "label"), key=lambda a: a.id)
-        told = {"consumed": {work.input("preferences").name: len(found)}, "consumed_hash": work.input("preferences").hash}
+        found, told = _of_file(work, preferences)
     if not found:
         raise UserError(f"stage {work.name}: there are no annotations to learn from")
     return found, told
+
+
+def _of_file(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
+    """A file's annotations, those of `without` left out."""
+    source, without = work.input("preferences"), filter_of(preferences).without
+    given = sorted(material.preferences(source, "label"), key=lambda a: a.id)
+    people = Counter(a.annotator for a in given)
+    if without and set(people) == {source.name}:
+        raise UserError(f"stage {work.name}: preferences.without names annotators, but a file's rows name nobody")
+    for name in without:
+        if name not in people:
+            raise UserError(f"stage {work.name}: preferences.without: nobody named {name!r} judged in {source.given}{closest(name, people)}")
+    found = [a for a in given if a.annotator not in without]
+    consumed = {name: n for name, n in sorted(people.items()) if name not in without}
+    return found, {"consumed": consumed, "consumed_hash": hash_of(a.id for a in found) if without else source.hash}
 
 
 def preference_trees(annotations: Sequence[Annotation], render: Renderer, objective: str) -> list[Tree]:
@@ -65,13 +79,10 @@ def preference_trees(annotations: Sequence[Annotation], render: Renderer, object
 
 
 def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | None:
-    k = len(annotation.responses)
-    if k < 2:
-        raise UserError(f"annotation {annotation.id}: {k} response; {objective} learns from two or more to one prompt")
-    signals = tasks.signals_of(annotation)
+    signals, gives = tasks.signals_of(annotation), tasks.load(annotation.task).gives
     pairs = [(s.winner, s.loser, s.weight, s.margin, s.probability) for s in signals if isinstance(s, Preference)]
-    if len(pairs) < len(signals):
-        raise UserError(f"annotation {annotation.id}: {objective} learns from preferences; the task {annotation.task} gives labels")
+    if gives != "preferences" or len(pairs) < len(signals):
+        raise UserError(f"annotation {annotation.id}: {objective} learns from preferences; the task {annotation.task} gives {gives}")
     if not pairs:
         return None
     columns: Mapping[str, Any] = {"preferences": tuple(pairs), "weight": annotation.weight}

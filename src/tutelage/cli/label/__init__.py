@@ -1,0 +1,1 @@
+"""`tutelage label`: one file for each subcommand."""
