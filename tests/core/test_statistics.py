@@ -42,6 +42,38 @@ def test_mean_is_cluster_robust_regression_on_a_constant(seed: int, weighted: bo
     assert (ours.n, ours.clusters) == (200, len(set(names)))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_crossed_clusters_are_statsmodels_two_ways(seed: int) -> None:
+    x, prompt, w = sample(seed)
+    judge = stream("judges", seed).integers(9, size=len(x))
+    x = x + judge * 0.3
+    fitted = sm.WLS(x, np.ones(len(x)), weights=w).fit(cov_type="cluster", cov_kwds={"groups": np.stack([prompt, judge], 1)})
+    ours = mean(x.tolist(), prompt.tolist(), weights=w.tolist(), crossed=[f"ann-{n}" for n in judge])
+    half = float(stats.t.ppf(0.975, min(len(set(prompt)), len(set(judge))) - 1)) * float(fitted.bse[0])
+    assert (ours.mean, ours.high - ours.mean) == pytest.approx((fitted.params[0], half), rel=1e-10)
+    alone = mean(x.tolist(), prompt.tolist(), weights=w.tolist())
+    assert ours.high - ours.low > alone.high - alone.low  # judges differ, which clusters of prompts alone don't know
+
+
+def test_crossed_clusters_that_cover_each_other_add_nothing() -> None:
+    x, prompt, _ = sample(2)
+    same, once = mean(x.tolist(), prompt.tolist(), crossed=prompt.tolist()), mean(x.tolist(), prompt.tolist())
+    assert (same.low, same.high) == pytest.approx((once.low, once.high), rel=1e-10)
+    assert mean(x.tolist(), prompt.tolist(), crossed=["only one"] * len(x)).high == math.inf
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says_where_judges_differ() -> None:
+    covered = naive = 0
+    for trial in range(400):
+        random = stream("judged", trial)
+        x = (random.normal(size=(40, 1)) + random.normal(size=(1, 12)) + random.normal(size=(40, 12))).ravel()
+        prompts, judges = np.repeat(np.arange(40), 12).tolist(), np.tile(np.arange(12), 40).tolist()
+        both, one = mean(x.tolist(), prompts, crossed=judges), mean(x.tolist(), prompts)
+        covered += both.low <= 0 <= both.high
+        naive += one.low <= 0 <= one.high
+    assert covered >= 0.92 * 400 > naive
+
+
 def test_without_clusters_it_is_the_t_interval() -> None:
     x = sample(9)[0]
     low, high = stats.t.interval(0.95, len(x) - 1, loc=x.mean(), scale=stats.sem(x))

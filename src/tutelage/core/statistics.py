@@ -9,6 +9,10 @@ freedom: what statsmodels gives for a regression on a constant with `cov_type="c
 prompt, tokens of one document) may depend on each other in any way; clusters must not. Without clusters each value is its own, and
 the interval is the textbook t interval.
 
+Where values share two things (the prompt, and the person who judged), V = V(first) + V(second) - V(both), and t has the smaller G - 1
+degrees of freedom (Cameron, Gelbach & Miller 2011; Cameron & Miller 2015, section VI). That difference can come out below V(first) or
+V(second), even below 0; it is then the larger of the two.
+
 Degenerate cases, by definition: one cluster says nothing about the spread, so the interval is (-inf, inf); values without any spread
 have an interval of width 0, which is why outcomes that are yes or no belong in `rate`, whose interval never closes. No value at all
 is an error.
@@ -55,21 +59,27 @@ def mean(
     clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     weights: Sequence[float] | None = None,
+    crossed: Sequence[Hashable] | None = None,
 ) -> Estimate:
-    """The mean of n values with a cluster-robust interval; `weights` count values more or less (families equally, say).
+    """The mean of n values with a cluster-robust interval; `weights` count values more or less (families equally, say), `crossed` are
+    clusters of another kind (the annotator beside the prompt), across the first.
 
     Raises ValueError for no value, lists of different lengths, a value that isn't finite, weights that are negative or all zero.
     """
     x, w = np.asarray(values, float), np.ones(len(values)) if weights is None else np.asarray(weights, float)
-    _check(x, w, None if clusters is None else len(clusters))
+    _check(x, w, *(len(kind) for kind in (clusters, crossed) if kind is not None))
     m = float(w @ x / w.sum())
-    group_N = np.arange(len(x)) if clusters is None else _numbered(clusters)
-    groups = int(group_N.max()) + 1
+    scores_N = w * (x - m) / w.sum()
+    kinds = [np.arange(len(x)) if clusters is None else _numbered(clusters)]
+    if crossed is not None:
+        kinds.append(_numbered(crossed))
+    groups = min(int(kind.max()) + 1 for kind in kinds)
     if groups == 1:
         return Estimate(m, -math.inf, math.inf, len(x), 1)
-    scores_G = np.bincount(group_N, weights=w * (x - m), minlength=groups)
-    error = math.sqrt(groups / (groups - 1) * float(scores_G @ scores_G)) / float(w.sum())
-    half = float(special.stdtrit(groups - 1, (1 + level) / 2)) * error
+    parts = [_variance(scores_N, kind) for kind in kinds]
+    if len(kinds) == 2:
+        parts.append(sum(parts) - _variance(scores_N, _numbered(list(zip(*(kind.tolist() for kind in kinds), strict=True)))))
+    half = float(special.stdtrit(groups - 1, (1 + level) / 2)) * math.sqrt(max(parts))
     return Estimate(m, m - half, m + half, len(x), groups)
 
 
@@ -97,11 +107,18 @@ def balanced(groups: Sequence[Hashable]) -> list[float]:
     return [len(groups) / (len(sizes) * sizes[group]) for group in groups]
 
 
-def _check(x: np.ndarray, w: np.ndarray, clusters: int | None) -> None:
+def _variance(scores_N: np.ndarray, group_N: np.ndarray) -> float:
+    """G / (G - 1) times the sum of squares of the groups' sums."""
+    groups = int(group_N.max()) + 1
+    sums_G = np.bincount(group_N, weights=scores_N, minlength=groups)
+    return groups / (groups - 1) * float(sums_G @ sums_G)
+
+
+def _check(x: np.ndarray, w: np.ndarray, *clusters: int) -> None:
     if not len(x):
         raise ValueError("no values; a mean needs at least one")
-    if len(w) != len(x) or clusters not in (None, len(x)):
-        raise ValueError(f"{len(x)} values with {len(w)} weights and {clusters} clusters; give one of each per value")
+    if len(w) != len(x) or any(n != len(x) for n in clusters):
+        raise ValueError(f"{len(x)} values with {len(w)} weights and {' and '.join(map(str, clusters)) or 'no'} clusters; give one of each per value")
     if not np.isfinite(x).all():
         raise ValueError(f"value {int(np.argmin(np.isfinite(x)))} is {x[~np.isfinite(x)][0]}; values must be finite")
     if not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
