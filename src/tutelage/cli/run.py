@@ -11,6 +11,7 @@ from tutelage.evals import table
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
 from tutelage.recipes import rows, runner
+from tutelage.recipes.door import Address, Door
 
 LONG = 600.0
 """Seconds of work from which on the plan is shown first."""
@@ -24,6 +25,10 @@ def command(
     out: Annotated[Path | None, typer.Option(help="The run directory; runs/RECIPE if not given.")] = None,
     inexact: Annotated[bool, typer.Option("--inexact", help="Go on with a run begun on another processor or torch.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Also make again what other code made.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Don't wait for more people: go on with the answers that are there.")] = False,
+    host: Annotated[str, typer.Option(help="Where a stage that waits for people listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8000,
+    url: Annotated[str, typer.Option(help="What links begin with behind a proxy: https://label.example.org")] = "",
 ) -> None:
     """Run a recipe: what is missing of it, or what changed.
 
@@ -31,10 +36,10 @@ def command(
     torchrun --nproc-per-node 2 -m tutelage run RECIPE.
     """
     checked = recipes.load(recipe, overrides or [])
-    perform(checked, out or Path("runs") / checked.name, inexact, strict)
+    perform(checked, out or Path("runs") / checked.name, inexact, strict, Door(Address(host, port, url), accept))
 
 
-def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: bool = False) -> None:
+def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: bool = False, door: Door | None = None) -> None:
     """Plan, run and close: what every command that trains does."""
     if ranks().rank:  # the first process checks, tells and closes for all
         runner.run(checked, out, inexact=inexact, strict=strict)
@@ -45,7 +50,7 @@ def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: b
     if sum(row.seconds or 0.0 for row in forecast) > LONG:
         screen.notes.print(planning.table(forecast))
     with screen.progress() as shown:
-        outcome = runner.run(checked, out, shown, inexact, strict)
+        outcome = runner.run(checked, out, shown, inexact, strict, door)
     close(outcome)
 
 

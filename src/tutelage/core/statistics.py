@@ -118,7 +118,9 @@ def _check(x: np.ndarray, w: np.ndarray, *clusters: int) -> None:
     if not len(x):
         raise ValueError("no values; a mean needs at least one")
     if len(w) != len(x) or any(n != len(x) for n in clusters):
-        raise ValueError(f"{len(x)} values with {len(w)} weights and {' and '.join(map(str, clusters)) or 'no'} clusters; give one of each per value")
+        raise ValueError(
+            f"{len(x)} values with {len(w)} weights and {' and '.join(map(str, clusters)) or 'no'} clusters; give one of each per value"
+        )
     if not np.isfinite(x).all():
         raise ValueError(f"value {int(np.argmin(np.isfinite(x)))} is {x[~np.isfinite(x)][0]}; values must be finite")
     if not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:

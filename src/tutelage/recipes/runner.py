@@ -25,6 +25,7 @@ from tutelage.core.settings import to_plain
 from tutelage.engine.ranks import ranks
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
+from tutelage.recipes.door import Door
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
 from tutelage.recipes.work import Work
@@ -58,12 +59,15 @@ class Outcome:
     seconds: float = 0.0
 
 
-def run(recipe: Recipe, out: Path, progress: Progress | None = None, inexact: bool = False, strict: bool = False) -> Outcome:
+def run(
+    recipe: Recipe, out: Path, progress: Progress | None = None, inexact: bool = False, strict: bool = False, door: Door | None = None
+) -> Outcome:
     """Make every artifact of `recipe` that is missing in the run directory `out`.
 
-    `inexact` goes on with a run begun on another processor or torch; `strict` also makes again what other code made. Raises
-    UserError, before anything is written, for a directory of another recipe or in use; Interrupted when the machine fails. After
-    that, a kill or Ctrl-C, the same call goes on. Under torchrun every process calls this: the first one leads, the others follow.
+    `inexact` goes on with a run begun on another processor or torch; `strict` also makes again what other code made; `door` is how
+    people reach a stage that waits for them. Raises UserError, before anything is written, for a directory of another recipe or in use;
+    Interrupted when the machine fails. After that, a kill or Ctrl-C, the same call goes on. Under torchrun every process calls this: the
+    first one leads, the others follow.
     """
     if ranks().rank:
         return follow(recipe, out, strict)
@@ -81,7 +85,7 @@ def run(recipe: Recipe, out: Path, progress: Progress | None = None, inexact: bo
         for number, item in enumerate(todo, 1):
             if item.made is None:
                 shown.note(f"[{number}/{len(todo)}] {item.step.name}: {item.why}")
-                whole[item.hash] = make(item, recipe, opened, decisions, whole, shown)
+                whole[item.hash] = make(item, recipe, opened, decisions, whole, shown, door or Door())
                 ran[item.step.name] = item.why
             else:
                 whole[item.hash] = item.made
@@ -158,14 +162,16 @@ def written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def make(item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: Mapping[str, Artifact], progress: Progress) -> Artifact:
+def make(
+    item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: Mapping[str, Artifact], progress: Progress, door: Door
+) -> Artifact:
     """Run one stage to its artifact."""
     step = item.step
     folder = opened.building(step.name, item.hash)
     meter = Meter(folder, progress)
     if meter.resumed:
         progress.note(f"{step.name}: goes on after {clock(meter.spent)} of earlier work")
-    work = replace(handed(item, recipe, opened, decisions, whole, meter, folder), spent=meter.cost)
+    work = replace(handed(item, recipe, opened, decisions, whole, meter, folder), spent=meter.cost, door=door)
     ranks().wait()
     results = step.stage.run(work)
     cost = meter.finish()

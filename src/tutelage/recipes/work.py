@@ -8,6 +8,7 @@ from typing import Any
 from tutelage.core.artifact import Artifact
 from tutelage.core.progress import Progress
 from tutelage.recipes.decisions import Decisions
+from tutelage.recipes.door import Door
 from tutelage.recipes.sources import Input, Model
 
 
@@ -39,6 +40,8 @@ class Work:
     """By setting: what each of `parents()` stands for; None for an optional input that wasn't given."""
     spent: Callable[[], Mapping[str, float]] = dict
     """What the stage has cost so far: tokens, seconds, tokens_per_s, peak_rss."""
+    door: Door = field(default_factory=Door)
+    """How people reach a stage that waits for them."""
     whole: Mapping[str, Artifact] = field(default_factory=dict)
     """Every artifact made so far in this run of the recipe, by its hash."""
 

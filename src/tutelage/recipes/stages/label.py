@@ -1,25 +1,31 @@
 """Labelling: responses are sampled from a policy and judged; annotations go into a store, raw, by annotator.
 
-Prompts are worked through in chunks. A chunk's responses and judgements depend on (weights, seed, prompt) alone, and the store takes
-an annotation once, so a run killed in the middle of a chunk does that chunk again and ends with the same store.
+    preferences: {method: label, policy: sft, prompts: prompts, task: ranking, by: people, study: study.yaml}
+
+Prompts are worked through in chunks. A chunk's responses, and what simulated annotators say of them, depend on (weights, seed, prompt)
+alone, and the store takes an annotation once, so a run killed in the middle of a chunk does that chunk again and ends with the same
+store. People are asked when all responses are there; the run waits for them (recipes/people.py).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Gt, Interval, Le
 
+from tutelage.core.errors import UserError
 from tutelage.core.files import JsonLines
 from tutelage.core.randomness import permutation
+from tutelage.core.settings import Plain
 from tutelage.core.text import Prompt, Response
 from tutelage.data.render import Renderer
 from tutelage.feedback import tasks
-from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.annotation import Annotation, from_plain, to_plain
 from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
-from tutelage.recipes import material
+from tutelage.recipes import material, people
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
@@ -28,6 +34,11 @@ from tutelage.recipes.work import Work
 from tutelage.synthetic import annotators
 
 STORE = "annotations.sqlite"
+
+
+def unjudged(prompt: Prompt, responses: tuple[Response, ...]) -> Annotation:
+    """What was said, before anybody judged it."""
+    return Annotation(prompt, responses, task="", answer={}, annotator="")
 
 
 @dataclass(frozen=True)
@@ -42,8 +53,12 @@ class Label:
     """The stage whose responses are judged."""
     prompts: str
     """Prompts: an input."""
-    by: Literal["synthetic:annotators"] = "synthetic:annotators"
-    """Who judges: the twelve simulated annotators of the built-in world."""
+    by: Literal["synthetic:annotators", "people"] = "synthetic:annotators"
+    """Who judges: the twelve simulated annotators of the built-in world, or people, for whom the run opens a site and waits."""
+    study: str | None = None
+    """For people: a study's page with guidelines, questions, people, gold, ...; its items are the stage's. null: one question, `task`."""
+    enough: Annotated[float, Gt(0.0), Le(1.0)] = 1.0
+    """For people: the share of answers at which the run goes on."""
     task: Literal["ranking", "pair", "likert", "binary", "score", "best_worst", "demonstration", "edit"] = "ranking"
     """What is asked of an annotator. Reward models and preference objectives learn from ranking, pair and best_worst."""
     split: Literal["label", "rl", "eval"] = "label"
@@ -68,6 +83,12 @@ class Label:
         if self.responses not in takes:
             near = takes[0] if self.responses < takes[0] else takes[-1]
             raise context.fault("responses", f"the task {self.task} can't be asked about {self.responses} responses; set responses: {near}")
+        if self.by == "people":
+            self._check_study(context)
+            return
+        for name in ("study", "enough"):
+            if getattr(self, name) != getattr(type(self), name):
+                raise context.fault(name, "is about people; set by: people, or leave it out")
         if context.inputs[self.prompts].synthetic is None:
             raise context.fault("by", "synthetic:annotators judge only synthetic:prompts, whose truth they know")
         if self.overlap > len(annotators.annotators()):
@@ -82,33 +103,69 @@ class Label:
     def _prompts(self, model: Model) -> int:
         return self.count or budget(model).judged_prompts
 
+    def _check_study(self, context: Context) -> None:
+        if self.study is None:
+            return
+        try:
+            asked = people.tasks_of(Path(self.study))
+        except UserError as error:
+            raise context.fault("study", str(error)) from None
+        if asked and self.task not in asked:
+            raise context.fault("study", f"{self.study} asks {', '.join(asked)}, not {self.task}; add a question, or set task: {asked[0]}")
+
     def run(self, work: Work) -> dict[str, Any]:
         role, render = speaker(work, "policy")
         sampler = Sampler(role.network, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
-        store, done = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl")
+        store, done, kept = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl"), JsonLines(work.dir / "said.jsonl")
         chunks = [asked[start : start + self.chunk] for start in range(0, len(asked), self.chunk)]
         work.progress.stage(work.name, len(chunks))
         for n in range(len(done.read()), len(chunks)):
-            judged = self._judged(chunks[n], sampler, render, work)
-            store.append(judged)
-            done.append([{"chunk": n, "annotations": len(judged)}])
-            work.progress.tick(n + 1, sum(len(r.ids or ()) for a in judged[:: self.overlap] for r in a.responses))
+            said = self._sampled(chunks[n], sampler, render, work)
+            if self.by == "people":
+                kept.append(to_plain(unjudged(prompt, responses)) for prompt, responses in said)
+            else:
+                store.append(self._judged(said, work.seed))
+            done.append([{"chunk": n}])
+            work.progress.tick(n + 1, sum(len(r.ids or ()) for _, responses in said for r in responses))
+        if self.by == "people":
+            store.append(self._asked(work, [from_plain(row) for row in kept.read()]))
         return {"annotations": store.count, "annotators": store.annotators(), "store": store.hash, "prompts": len(asked)}
 
-    def _judged(self, prompts: Sequence[Prompt], sampler: Sampler, render: Renderer, work: Work) -> list[Annotation]:
+    def _sampled(
+        self, prompts: Sequence[Prompt], sampler: Sampler, render: Renderer, work: Work
+    ) -> list[tuple[Prompt, tuple[Response, ...]]]:
         k, seed = self.responses, work.seed
         ids = [render.prompt(prompt) for prompt in prompts for _ in range(k)]
         said = sampler.generate(ids, [("label", seed, prompt.id, n) for prompt in prompts for n in range(k)], self.sampling) if k else []
         by = work.parent("policy").hash
         made = [Response(render.decode(s.ids), s.ids, render.hash, s.finished, by) for s in said]
+        return [(prompt, tuple(made[n * k : (n + 1) * k])) for n, prompt in enumerate(prompts)]
+
+    def _judged(self, said: Sequence[tuple[Prompt, tuple[Response, ...]]], seed: int) -> list[Annotation]:
         return [
-            annotators.annotate(prompt, made[n * k : (n + 1) * k], self.task, name, seed)
-            for n, prompt in enumerate(prompts)
+            annotators.annotate(prompt, responses, self.task, name, seed)
+            for prompt, responses in said
             for name in self._assigned(prompt, seed)
         ]
 
+    def _asked(self, work: Work, said: Sequence[Annotation]) -> list[Annotation]:
+        """What people answered to the stage's own task. Their study has the texts alone; the sampled ids are put back."""
+        title = f"{work.recipe}: {work.name}" if work.recipe else work.name
+        own: dict[str, Plain] = {"title": title, "questions": [{"task": self.task}], "overlap": self.overlap, "seed": work.seed}
+        own["people"] = people.enough_for(self.overlap)
+        people.write_items(work.dir, {a.prompt.id: (a.prompt, a.responses) for a in said}.values())
+        study = people.study_of(work.dir, Path(self.study) if self.study else None, own)
+        answered = people.judged(work, study, self.enough)
+        whole = {(a.prompt.id, tuple(r.id for r in a.responses)): a for a in said}
+        found: list[Annotation] = []
+        for annotation in answered.read(task=self.task, purposes=("work", "adjudication")):
+            sampled = whole[annotation.prompt.id, tuple(r.id for r in annotation.responses)]
+            found.append(replace(annotation, prompt=sampled.prompt, responses=sampled.responses))
+        work.journal({"people": answered.annotators(("work", "adjudication")), "store": answered.hash})
+        return found
+
     def _assigned(self, prompt: Prompt, seed: int) -> list[str]:
-        people = annotators.annotators()
-        return [people[i] for i in permutation(len(people), "assigned", seed, prompt.id)[: self.overlap]]
+        everyone = annotators.annotators()
+        return [everyone[i] for i in permutation(len(everyone), "assigned", seed, prompt.id)[: self.overlap]]

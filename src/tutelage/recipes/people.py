@@ -1,0 +1,115 @@
+"""People in a pipeline: what a stage made is put before people as a study, and the stage waits until enough of it is judged.
+
+While it waits, the labelling site runs in this process. Stopped or killed, the same command opens it again, and whoever has a link
+goes on. Page, items and answers lie in the stage's folder, so what was learnt can be traced to who said it; a page of the user's
+(`study: FILE`) adds guidelines, people, practice, gold, or a database of the team's.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutelage.core.errors import UserError
+from tutelage.core.files import write_atomic
+from tutelage.core.settings import Plain, read_yaml, write_yaml
+from tutelage.core.text import Message, Prompt, Response, content_id
+from tutelage.feedback.store import Store
+from tutelage.feedback.study.desk import Desk
+from tutelage.feedback.study.items import read_items
+from tutelage.feedback.study.study import Study, read_study
+from tutelage.recipes.work import Work
+
+PAGE, ITEMS, ANSWERS = "study.yaml", "items.jsonl", "study.sqlite"
+LOOK = 1.0
+"""Seconds between two looks at how much is judged."""
+
+
+def study_of(folder: Path, given: Path | None, own: Mapping[str, Plain]) -> Study:
+    """The stage's study: what it says itself (title, questions, overlap, people), under what a page of the user's says. Items are the
+    stage's own. UserError for a fault in the page."""
+    if given is None:
+        write_atomic(folder / PAGE, write_yaml({"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
+        return read_study(folder / PAGE)
+    here = folder.resolve()
+    ours: dict[str, Plain] = {"schema": 1, **own, "items": str(here / ITEMS), "store": str(here / ANSWERS)}
+    said: Any = read_yaml(given).tree
+    theirs = set(said) if isinstance(said, dict) else set()
+    wanted = {name: value for name, value in ours.items() if name == "items" or name not in theirs}
+    return read_study(given, [f"{name}={json.dumps(value)}" for name, value in wanted.items()])
+
+
+def wanted(study: Study) -> int:
+    """Answers that a whole study has."""
+    people = sum(item.overlap or study.overlap for item in read_items(study.items, "work"))
+    return people * len(study.questions)
+
+
+def given(store: Store) -> int:
+    """Answers to its work that a study has so far."""
+    return sum(store.annotators(("work",)).values())
+
+
+def tasks_of(page: Path) -> list[str]:
+    """The tasks that a user's page asks; none where it leaves the questions to the stage. UserError where it says what is the stage's."""
+    tree: Any = read_yaml(page).tree
+    if isinstance(tree, dict) and "items" in tree:
+        raise UserError(f"{page}: names items, but the stage asks about its own; take them out")
+    given: Any = tree.get("questions") if isinstance(tree, dict) else None
+    return [str(question["task"]) for question in given or () if isinstance(question, dict) and "task" in question]
+
+
+def write_items(folder: Path, asked: Iterable[tuple[Prompt, Sequence[Response]]]) -> None:
+    """What is asked about, as the items of a study."""
+    rows = [
+        {
+            "id": content_id("item", prompt.id, [r.id for r in responses]),
+            "messages": [_message(m) for m in prompt.messages],
+            "responses": [{"text": r.text, "by": r.by, "finished": r.finished} for r in responses],
+        }
+        for prompt, responses in asked
+    ]
+    write_atomic(folder / ITEMS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _message(m: Message) -> dict[str, Any]:
+    parts: Any = m.text if len(m.content) == 1 else [{"type": "text", "text": part} for part in m.content]
+    calls = {"tool_calls": [json.loads(call) for call in m.tool_calls]} if m.tool_calls else {}
+    return {"role": m.role, "content": parts or None, **calls, **({"name": m.name} if m.name else {})}
+
+
+def enough_for(overlap: int) -> list[Plain]:
+    """Who is asked where the recipe names nobody: an admin, who invites others, and as many annotators as an item needs."""
+    return [{"name": "admin", "role": "admin"}, *({"name": f"ann-{n:02}"} for n in range(1, overlap + 1))]
+
+
+def judged(work: Work, study: Study, enough: float) -> Store:
+    """Put the study before people until the share `enough` of its answers is in, or at once where the door says so; its store.
+
+    Raises UserError for a fault in the study's files and for an address that is taken. KeyboardInterrupt closes the site and goes on.
+    """
+    from tutelage.feedback.site.serving import links, serving  # here: a web server is loaded by runs that meet people alone
+    from tutelage.feedback.site.signing import secret_of
+
+    store = Store(study.store)
+    desk = Desk(study, store)
+    desk.load()
+    whole, tell = wanted(study), work.progress.note
+    least = max(1, round(enough * whole))
+    work.progress.stage(f"{work.name}: people", whole)
+    if given(store) < least and not work.door.accept:
+        secret = secret_of(work.dir / PAGE)
+        with serving(study, store, desk, secret, work.door.address) as url:
+            tell(f"{work.name} waits for people: {given(store):,} of {whole:,} answers are there, {least:,} are enough")
+            for person, link in links(study, store, secret, url):
+                tell(f"  {person}  {link}")
+            tell("Leave this running; stopped, the same command opens it again. With --accept it goes on with what is there.")
+            while (so_far := given(store)) < least:
+                work.progress.tick(so_far, 0)
+                time.sleep(LOOK)
+    if not given(store):
+        raise UserError(f"stage {work.name}: nobody has answered anything yet, so there is nothing to accept")
+    work.progress.tick(given(store), 0)
+    (work.dir / PAGE).with_suffix(".secret").unlink(missing_ok=True)  # an artifact may be handed on; links end with the stage
+    return store
