@@ -10,8 +10,10 @@ from tutelage.feedback import tasks
 from tutelage.feedback.tasks.pair import Pair
 from tutelage.feedback.tasks.score import Score
 
-TEXT = st.text(string.printable + "éß中ا‮🙂", min_size=1, max_size=60).map(lambda text: text.replace("\r", "").strip() or "x").map(
-    lambda text: "".join(sign for sign in text if sign >= " " or sign in "\t\n").strip() or "x"
+TEXT = (
+    st.text(string.printable + "éß中ا‮🙂", min_size=1, max_size=60)
+    .map(lambda text: text.replace("\r", "").strip() or "x")
+    .map(lambda text: "".join(sign for sign in text if sign >= " " or sign in "\t\n").strip() or "x")
 )
 
 

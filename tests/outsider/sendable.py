@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter, on_screen, stored
-from tutelage.feedback.signals import Signal, preferences_of
+from tutelage.feedback.signals import Gives, Signal, preferences_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, Option, answers_to
 
 VERDICT = Field("send", "choice", "Verdict", (Option("yes", "Send", "1"), Option("no", "Hold back", "2")), each=True)
@@ -14,9 +14,9 @@ VERDICT = Field("send", "choice", "Verdict", (Option("yes", "Send", "1"), Option
 
 @dataclass(frozen=True)
 class Sendable:
-    responses: ClassVar = range(2, 10)
-    gives: ClassVar = "preferences"
-    Options = NoOptions
+    responses: ClassVar[range] = range(2, 10)
+    gives: ClassVar[Gives] = "preferences"
+    Options: ClassVar[type[Any]] = NoOptions
 
     send: tuple[bool, ...]
 

@@ -53,7 +53,9 @@ def test_the_left_one_on_the_screen_is_the_one_stored_there():
     assert Pair(1).said((1, 0)) == "A over B" and Pair(1).said(()) == "B over A"
 
 
-@pytest.mark.parametrize(("posted", "said"), [("tie", "A = B"), ("both_bad", "A and B both bad"), ("b2", "B over A, clearly"), ("a3", "A over B, significantly")])
+@pytest.mark.parametrize(
+    ("posted", "said"), [("tie", "A = B"), ("both_bad", "A and B both bad"), ("b2", "B over A, clearly"), ("a3", "A over B, significantly")]
+)
 def test_a_scale_of_eight_keys_asks_both_at_once(posted: str, said: str):
     pair = Pair.from_form({"winner": posted}, (1, 0), STRONG)
     assert pair.said((1, 0)) == said and pair.to_form((1, 0), STRONG) == {"winner": posted}

@@ -124,7 +124,10 @@ def test_an_edit_reads_the_card_that_was_picked():
 
 def test_an_edit_begins_with_the_response():
     assert [(f.name, f.initial, f.each, f.required) for f in Edit.form(1)] == [("text", "response", True, True)]
-    assert [(f.name, f.initial, f.each, f.required) for f in Edit.form(2)] == [("response", "", False, True), ("text", "response", True, False)]
+    assert [(f.name, f.initial, f.each, f.required) for f in Edit.form(2)] == [
+        ("response", "", False, True),
+        ("text", "response", True, False),
+    ]
 
 
 @pytest.mark.parametrize(
