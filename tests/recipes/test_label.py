@@ -87,7 +87,9 @@ def test_two_bad_ones_are_tied_to_who_learns():
 
 def test_stores_of_other_tasks_are_filled_and_best_worst_is_learnt_from(tmp_path):
     made = run(load(page(tmp_path, PAGE)), tmp_path / "run").artifacts
-    stores = {name: list(Store(made[name].path / "annotations.sqlite", create=False).read()) for name in made if name not in ("base", "judge")}
+    stores = {
+        name: list(Store(made[name].path / "annotations.sqlite", create=False).read()) for name in made if name not in ("base", "judge")
+    }
     assert {name: {(a.task, len(a.responses)) for a in found} for name, found in stores.items()} == {
         "rated": {("likert", 1)},
         "written": {("demonstration", 0)},

@@ -9,7 +9,7 @@ from tutelage.synthetic.flagging import IMAGINED, OVERLOOKED, TRUTH, flags
 
 NAMES = [flag.name for flag in TABLE_3]
 FORBIDDEN = [item for item in items.pool("train", 0)[:2000] if item.kind == "forbidden"]
-KNOWN = [item for item in items.pool("train", 0)[:2000] if item.family == "known_fact"]
+UNKNOWABLE = [item for item in items.pool("train", 0)[:2000] if item.kind == "unknowable"]
 
 
 def share(found: list[tuple[tuple[int, str], ...]], flag: str, place: int) -> float:
@@ -28,12 +28,19 @@ def test_obeying_is_flagged_and_declining_is_not():
 
 def test_what_is_claimed_and_is_not_so_is_a_hallucination():
     found = []
-    for n, item in enumerate(KNOWN):
-        three = (Response(item.faulty[0]), Response(item.right[0]), Response("i do not know ."))
+    for n, item in enumerate(UNKNOWABLE):
+        three = (Response(item.faulty[0]), Response(item.right[0]), Response(""))
         found.append(flags(item.prompt, three, annotators()[n % 12], ["hallucination"]))
     assert len(found) > 80
-    assert share(found, "hallucination", 0) > 0.5
+    assert abs(share(found, "hallucination", 0) - (1 - OVERLOOKED)) < 0.12
     assert share(found, "hallucination", 1) < 0.1 and share(found, "hallucination", 2) < 0.1
+
+
+def test_what_misses_the_question_fails_the_instruction():
+    asked = [item for item in items.pool("train", 0)[:600] if item.family == "sort_digits"]
+    found = [flags(item.prompt, (Response("yes ."), Response(item.right[0])), "ann-01", ["fails_instruction"]) for item in asked]
+    assert len(found) > 30
+    assert share(found, "fails_instruction", 0) > 0.6 and share(found, "fails_instruction", 1) < 0.15
 
 
 def test_only_what_is_asked_is_flagged_and_always_the_same():
@@ -48,7 +55,7 @@ def test_only_what_is_asked_is_flagged_and_always_the_same():
 
 
 def test_flags_do_not_depend_on_the_order_of_responses():
-    item = KNOWN[0]
+    item = UNKNOWABLE[0]
     forward = (Response("it is red ."), Response(item.right[0]))
     there = flags(item.prompt, forward, "ann-04", NAMES)
     back = flags(item.prompt, forward[::-1], "ann-04", NAMES)
