@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter_of, numbered, screen_place
-from tutelage.feedback.signals import Signal, preferences_of
+from tutelage.feedback.signals import Gives, Signal, preferences_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, clean
 
 Tiers = tuple[tuple[int, ...], ...]
@@ -26,9 +26,9 @@ ORDER = Field("order", "order", "Order", help="Type the numbers, best first, = b
 class Ranking:
     """`tiers[0]` holds the places of the best responses, the last tier those of the worst."""
 
-    responses: ClassVar = range(2, 10)
-    gives: ClassVar = "preferences"
-    Options = NoOptions
+    responses: ClassVar[range] = range(2, 10)
+    gives: ClassVar[Gives] = "preferences"
+    Options: ClassVar[type[Any]] = NoOptions
 
     tiers: Tiers
 
