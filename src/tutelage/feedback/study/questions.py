@@ -124,11 +124,10 @@ def _flags(given: Plain) -> Plain:
     if not isinstance(given, list):
         return given
     standard = {flag.name: _plain(flag) for flag in TABLE_3}
-    worded = [{"name": one, "label": one.replace("_", " ").capitalize()} if isinstance(one, str) else one for one in given]
-    return [standard.get(one, two) if isinstance(one, str) else one for one, two in zip(given, worded)]
+    return [standard.get(one, _plain(Flag(one, one.replace("_", " ").capitalize()))) if isinstance(one, str) else one for one in given]
 
 
-def _plain(flag: Flag) -> dict[str, Plain]:
+def _plain(flag: Flag) -> Plain:
     return {"name": flag.name, "label": flag.label, "key": flag.key}
 
 
