@@ -6,9 +6,7 @@ Every reading of annotations goes along an index that holds all it asks for, so 
 
 import sqlalchemy as sa
 
-METADATA = sa.MetaData()
-SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""SQLite counts up by itself in columns of exactly the type INTEGER."""
+from tutelage.feedback.metadata import METADATA, SERIAL
 
 schema = sa.Table("tutelage_schema", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
 
