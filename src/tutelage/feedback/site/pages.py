@@ -13,7 +13,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-NOTHING: Mapping[str, Any] = {"person": None, "progress": None, "fault": "", "told": "", "proof": "", "here": "", "pages": (), "again": None}
+NOTHING: Mapping[str, Any] = {
+    "person": None,
+    "progress": None,
+    "fault": "",
+    "told": "",
+    "proof": "",
+    "here": "",
+    "pages": (),
+    "again": None,
+}
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,10 @@ def dots(title: str, note: str, rows: Sequence[Dot], low: float = 0.0, high: flo
         return LEFT + (min(max(value, low), high) - low) * span
 
     height = ROW * len(rows) + 22
-    parts = [_line(x(value), 0, x(value), height - 18, "axis") + _text(x(value), height - 4, f"{value:.2g}", "middle") for value in _ticks(low, high)]
+    parts = [
+        _line(x(value), 0, x(value), height - 18, "axis") + _text(x(value), height - 4, f"{value:.2g}", "middle")
+        for value in _ticks(low, high)
+    ]
     if reference is not None:
         parts.append(_line(x(reference), 0, x(reference), height - 18, "reference"))
     for i, row in enumerate(rows):

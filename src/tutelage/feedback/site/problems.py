@@ -34,7 +34,9 @@ def add_to(app: FastAPI) -> None:
     app.add_exception_handler(SQLAlchemyError, away)
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, lambda request, error: say(request, 500, "A fault of ours", "It is noted. Nothing that was saved is lost."))
+    app.add_exception_handler(
+        Exception, lambda request, error: say(request, 500, "A fault of ours", "It is noted. Nothing that was saved is lost.")
+    )
 
 
 def say(request: Request, status: int, headline: str, sentence: str, again: Form | None = None) -> Response:
@@ -75,8 +77,8 @@ def http(request: Request, error: Exception) -> Response:
     }.get(status, ("That didn't work", str(getattr(error, "detail", ""))))
     return say(request, status, headline, sentence)
 
+
 async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI: the answer to a body above LARGEST."""
     answer = say(Request(scope), 413, "Too large", f"At most {LARGEST >> 20} MB can be sent at once; this was more. Nothing was stored.")
     await answer(scope, receive, send)
-

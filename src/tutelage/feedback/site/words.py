@@ -9,7 +9,10 @@ from tutelage.feedback.study.sheet import Entry, Progress, Talk
 
 OVER: Mapping[str, tuple[str, str]] = {
     "waiting": ("Thank you, that was the test", "Whoever runs the study looks at it now. Come back to this page; it goes on here."),
-    "over": ("That is all for now", "Nothing is left for you at the moment. If others skip or time out, something may come back: look in again later."),
+    "over": (
+        "That is all for now",
+        "Nothing is left for you at the moment. If others skip or time out, something may come back: look in again later.",
+    ),
 }
 
 

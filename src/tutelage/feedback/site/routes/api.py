@@ -6,11 +6,11 @@ a program sees what a person sees, and nothing more.
 
 import json
 from collections.abc import Iterator
+
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
-from tutelage.core.errors import UserError
 from tutelage.feedback.places import on_screen
 from tutelage.feedback.site.exports import events_of
 from tutelage.feedback.site.forms import DAY

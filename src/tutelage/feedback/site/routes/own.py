@@ -8,7 +8,7 @@ from tutelage.feedback.site.forms import Sent
 from tutelage.feedback.site.routes.work import page
 from tutelage.feedback.site.signing import Claim
 from tutelage.feedback.site.site import Here, Site
-from tutelage.feedback.site.visitors import Me, NotAllowed, Ours, STALE, Visitor, person_of, sign_in, sign_out, stranger
+from tutelage.feedback.site.visitors import STALE, Me, NotAllowed, Ours, Visitor, person_of, sign_in, sign_out, stranger
 from tutelage.feedback.study.people import Person
 
 router = APIRouter(include_in_schema=False)
@@ -101,7 +101,9 @@ def token(site: Here, me: Me, form: Ours) -> Response:
 def leave(site: Here, me: Me, form: Ours) -> Response:
     """End the session on this browser."""
     answer = site.pages.render(
-        "problem.jinja", 200, {"headline": "Signed out", "sentence": "Your answers are kept. To come back, open your invitation link again."}
+        "problem.jinja",
+        200,
+        {"headline": "Signed out", "sentence": "Your answers are kept. To come back, open your invitation link again."},
     )
     sign_out(site, answer)
     return answer

@@ -2,13 +2,14 @@
 browser is sent on; asked for JSON, the same paths say where to go.
 """
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse, RedirectResponse
 
 from tutelage.core.errors import UserError
-from tutelage.feedback.places import on_screen
+from tutelage.feedback.places import letter, on_screen
 from tutelage.feedback.site import words
 from tutelage.feedback.site.forms import DAY, Form
 from tutelage.feedback.site.pages import navigation
@@ -19,6 +20,7 @@ from tutelage.feedback.site.visitors import Me, Ours, Visitor
 from tutelage.feedback.study.sheet import Receipt, Sheet
 
 router = APIRouter(include_in_schema=False)
+LETTERS = tuple(letter(place) for place in range(26))
 OWN = ("proof", "item", "submit", "opened", "active_ms", "total_ms", "reason")
 """Fields of the page's own, no part of an answer."""
 
@@ -53,7 +55,7 @@ def whole(site: Here, me: Me, reference: str, part: str, n: int) -> Response:
     texts = {"response": responses, "turn": turns}.get(part, [])
     if not 0 <= n < len(texts):
         raise UserError("There is no such text here.")
-    name = f"Response {'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[n]}" if part == "response" else "Prompt"
+    name = f"Response {LETTERS[n]}" if part == "response" else "Prompt"
     return page(site, me, "whole.jinja", "", headline=name, text=plain(texts[n]), back=f"/item/{reference}")
 
 
@@ -138,7 +140,14 @@ def as_json(request: Request) -> bool:
 
 
 def sheet_page(
-    site: Site, me: Visitor, sheet: Sheet, show: bool, values: dict[str, str] | None = None, told: str = "", fault: str = "", status: int = 200
+    site: Site,
+    me: Visitor,
+    sheet: Sheet,
+    show: bool,
+    values: dict[str, str] | None = None,
+    told: str = "",
+    fault: str = "",
+    status: int = 200,
 ) -> Response:
     """The page of one item; behind its warning, where it has one that wasn't lifted."""
     view = view_of(sheet, site.signer.hide(me.name, sheet.item.id), values)
@@ -151,6 +160,7 @@ def sheet_page(
         status=status,
         sheet=view,
         voices=sheet.voices,
+        letters=LETTERS,
         progress=site.desk.progress(me.name),
         guideline=site.guideline,
         now=int(site.clock() * 1000),
@@ -177,6 +187,11 @@ def after_page(site: Site, me: Visitor, receipt: Receipt, name: str) -> Response
 
 
 def page(site: Site, me: Visitor, template: str, here: str, status: int = 200, **values: object) -> Response:
-    """A page for somebody who is signed in."""
+    """A page for somebody who is signed in, with what its template shows."""
+    return rendered(site, me, template, here, status, values)
+
+
+def rendered(site: Site, me: Visitor, template: str, here: str, status: int, values: Mapping[str, object]) -> Response:
+    """`page`, of values that are held already."""
     common = {"person": me.person, "proof": site.signer.form(me.visit), "here": here, "pages": navigation(me.person.role)}
     return site.pages.render(template, status, {**common, **values})
