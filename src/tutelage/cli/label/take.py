@@ -14,11 +14,12 @@ from tutelage.feedback.export import TYPES, Form, export
 from tutelage.feedback.store import Store
 
 
-
 def command(
     store: Annotated[str, typer.Argument(help="A store: a path, or a postgresql:// URL.")],
     out: Annotated[Path, typer.Option(help="The file: .jsonl, .json or .parquet. One that is there is replaced.")],
-    as_: Annotated[str, typer.Option("--as", help=f"raw, {', '.join(TYPES)} (TRL's types), or a tool: {', '.join(foreign.names())}.")] = "raw",
+    as_: Annotated[
+        str, typer.Option("--as", help=f"raw, {', '.join(TYPES)} (TRL's types), or a tool: {', '.join(foreign.names())}.")
+    ] = "raw",
     aggregate_: Annotated[How, typer.Option("--aggregate", help="How several people's answers become one.")] = "none",
     minimum_agreement: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out prompts on which people agree less.")] = None,
     form: Annotated[Form, typer.Option(help="Of TRL's types: messages, or plain texts.")] = "conversational",
