@@ -26,7 +26,7 @@ Kind = Literal["order", "choose", "rate", "write", "flags"]
 TASKS = ("ranking", "pair", "likert", "binary", "score", "best_worst", "demonstration", "edit")
 WHOLE = (
     *("", "preference", "preferences", "rank", "overall", "quality", "best", "choice", "answer", "rating", "label", "pairwise"),
-    *("comparison", "ranker", "choices", "winner", "vote", "feedback", "correction", "response", "pw", "selection"),
+    *("comparison", "ranker", "choices", "winner", "vote", "feedback", "correction", "response", "pw", "selection", "better"),
 )
 EDIT = re.compile(r"edit|correct|improv|rewrit|revis|fix")
 GOOD, BAD = (
@@ -117,7 +117,7 @@ def aspect_of(stem: str, task: str) -> str:
     named, _, aspect = stem.partition("__")
     if named in TASKS:
         return aspect or "overall"
-    return "overall" if stem.lower() in WHOLE else stem
+    return "overall" if re.sub(r"[-_](scale|rank|ranking|rating|score)$", "", stem.lower()) in WHOLE else stem
 
 
 def _lone(record: Record, on: Judged, stem: str, one: Said) -> Told | Passed:
