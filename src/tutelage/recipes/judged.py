@@ -64,7 +64,9 @@ def _of_file(work: Work, preferences: Preferences) -> tuple[list[Annotation], di
         raise UserError(f"stage {work.name}: preferences.without names annotators, but a file's rows name nobody")
     for name in without:
         if name not in people:
-            raise UserError(f"stage {work.name}: preferences.without: nobody named {name!r} judged in {source.given}{closest(name, people)}")
+            raise UserError(
+                f"stage {work.name}: preferences.without: nobody named {name!r} judged in {source.given}{closest(name, people)}"
+            )
     found = [a for a in given if a.annotator not in without]
     consumed = {name: n for name, n in sorted(people.items()) if name not in without}
     return found, {"consumed": consumed, "consumed_hash": hash_of(a.id for a in found) if without else source.hash}
