@@ -22,7 +22,7 @@ from tutelage.recipes.stage import Context, Judging
 from tutelage.recipes.work import Work
 
 Preferences = str | Filter
-"""In a recipe: a name, or {from: NAME, without: [ANNOTATOR, ...]}."""
+"""In a recipe: a name, or {from: NAME, without: [ANNOTATOR, ...], aggregate: dawid_skene, ...}."""
 
 
 def filter_of(preferences: Preferences) -> Filter:
@@ -40,15 +40,20 @@ def expected_tokens(context: Context, preferences: Preferences, epochs: int) -> 
 
 
 def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
-    """What is learnt from, in the order of ids, and what to note of it: the hash, and how much of it is whose."""
-    source = work.sources["preferences"]
+    """What is learnt from, in the order of ids, and what to note of it: the hash, how much of it is whose, and how it was joined."""
+    source, filter_ = work.sources["preferences"], filter_of(preferences)
     if isinstance(source, Artifact):
-        store, filter_ = Store(source.path / "annotations.sqlite", create=False), filter_of(preferences)
-        found = list(filter_.read(store))
-        told = {"consumed": dict(filter_.annotators(store)), "consumed_hash": filter_.hash(store)}
+        store = Store(source.path / "annotations.sqlite", create=False)
+        filter_.check(store)
+        taken = filter_.applied(store.read(filter_.without))
+        found = list(taken.annotations)
+        told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash(store)}
+        if not filter_.plain:
+            told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
     else:
-        if filter_of(preferences).without:
-            raise UserError(f"stage {work.name}: preferences.without names annotators, but a file's rows name nobody")
+        if filter_.without or not filter_.plain:
+            settings = "preferences.without, aggregate, minimum_agreement and weights"
+            raise UserError(f"stage {work.name}: {settings} are about annotators, but a file's rows name nobody")
         found = sorted(material.preferences(work.input("preferences"), "label"), key=lambda a: a.id)
         told = {"consumed": {work.input("preferences").name: len(found)}, "consumed_hash": work.input("preferences").hash}
     if not found:
