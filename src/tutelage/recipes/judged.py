@@ -1,12 +1,10 @@
 """Annotations on their way into an objective: read from a stage's store or a user's file, filtered, turned into trees."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
-from tutelage.core.settings import closest
 from tutelage.data.pieces import batches
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
@@ -16,7 +14,7 @@ from tutelage.feedback import tasks
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.filters import Filter
 from tutelage.feedback.signals import Preference
-from tutelage.feedback.store import Store, hash_of
+from tutelage.feedback.store import Store
 from tutelage.recipes import material
 from tutelage.recipes.budget import file_tokens
 from tutelage.recipes.reference import read_once
@@ -24,7 +22,7 @@ from tutelage.recipes.stage import Context, Judging
 from tutelage.recipes.work import Work
 
 Preferences = str | Filter
-"""In a recipe: a name, or {from: NAME, without: [ANNOTATOR, ...]}."""
+"""In a recipe: a name, or {from: NAME, without: [ANNOTATOR, ...], aggregate: dawid_skene, ...}."""
 
 
 def filter_of(preferences: Preferences) -> Filter:
@@ -42,34 +40,34 @@ def expected_tokens(context: Context, preferences: Preferences, epochs: int) -> 
 
 
 def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
-    """What is learnt from, in the order of ids, and what to note of it: the hash, and how much of it is whose."""
-    source = work.sources["preferences"]
+    """What is learnt from, in the order of ids, and what to note of it: the hash, how much of it is whose, and how it was joined."""
+    source, filter_ = work.sources["preferences"], filter_of(preferences)
     if isinstance(source, Artifact):
-        store, filter_ = Store(source.path / "annotations.sqlite", create=False), filter_of(preferences)
-        found = list(filter_.read(store))
-        told = {"consumed": dict(filter_.annotators(store)), "consumed_hash": filter_.hash(store)}
+        store = Store(source.path / "annotations.sqlite", create=False)
+        filter_.check(store)
+        raw, hash_ = list(store.read(filter_.without)), ""
     else:
-        found, told = _of_file(work, preferences)
-    if not found:
+        raw, hash_ = _of_file(work, filter_)
+    taken = filter_.applied(raw)
+    told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": hash_ or filter_.hash_over(a.id for a in raw)}
+    if not filter_.plain:
+        told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
+    if not taken.annotations:
         raise UserError(f"stage {work.name}: there are no annotations to learn from")
-    return found, told
+    return list(taken.annotations), told
 
 
-def _of_file(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
-    """A file's annotations, those of `without` left out."""
-    source, without = work.input("preferences"), filter_of(preferences).without
+def _of_file(work: Work, filter_: Filter) -> tuple[list[Annotation], str]:
+    """A file's annotations, those of `without` left out, and the file's hash where it is taken as it is."""
+    source = work.input("preferences")
     given = sorted(material.preferences(source, "label"), key=lambda a: a.id)
-    people = Counter(a.annotator for a in given)
-    if without and set(people) == {source.name}:
-        raise UserError(f"stage {work.name}: preferences.without names annotators, but a file's rows name nobody")
-    for name in without:
-        if name not in people:
-            raise UserError(
-                f"stage {work.name}: preferences.without: nobody named {name!r} judged in {source.given}{closest(name, people)}"
-            )
-    found = [a for a in given if a.annotator not in without]
-    consumed = {name: n for name, n in sorted(people.items()) if name not in without}
-    return found, {"consumed": consumed, "consumed_hash": hash_of(a.id for a in found) if without else source.hash}
+    people = {a.annotator for a in given}
+    if people == {source.name} and (filter_.without or not filter_.plain):
+        settings = "preferences.without, aggregate, minimum_agreement and weights"
+        raise UserError(f"stage {work.name}: {settings} are about annotators, but a file's rows name nobody")
+    filter_.check_names(sorted(people), f"stage {work.name}: preferences", source.given)
+    plain = filter_.plain and not filter_.without
+    return [a for a in given if a.annotator not in filter_.without], source.hash if plain else ""
 
 
 def preference_trees(annotations: Sequence[Annotation], render: Renderer, objective: str) -> list[Tree]:
