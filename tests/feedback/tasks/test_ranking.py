@@ -95,6 +95,7 @@ def test_an_order_is_read_however_it_is_typed(text, tiers):
         ("d 1 2", "There is no response 'd'"),
         ("1 2 ? 3", "There is no response '?'"),
         ("1-2-3", "There is no response '-'"),
+        ("D 1 2", "There is no response 'd'"),
         ("١ 2 3", "There is no response '١'"),
         ("= 1 2 3", "The order has a '=' without a response before it."),
         ("1 > = 2 3", "The order has a '=' without a response before it."),
@@ -107,6 +108,12 @@ def test_a_wrong_order_is_said_in_words(text, said):
     with pytest.raises(UserError) as caught:
         parse_order(text, 3)
     assert str(caught.value).startswith(said)
+
+
+def test_a_letter_of_another_alphabet_is_no_letter_of_ours():
+    """Made small, İ is an i with a dot above: two signs, the first of which is a response of nine."""
+    with pytest.raises(UserError, match="There is no response"):
+        parse_order("1 2 3 4 5 6 7 8 \u0130", 9)
 
 
 @given(st.text(SIGNS, max_size=24) | st.text(max_size=24), st.integers(2, 9))
