@@ -9,6 +9,7 @@ first.
 superseded nor erased, each id once. `events` has all that ever happened.
 """
 
+import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 
 from tutelage.core.errors import UserError
 from tutelage.core.text import content_id
-from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.annotation import Annotation, from_plain
 from tutelage.feedback.store import events as rows
 from tutelage.feedback.store.database import Database
 from tutelage.feedback.store.events import LEARNT, Event, Kind, Purpose, event_of, live, machine, row_of
@@ -88,14 +89,12 @@ class Store:
         purposes: Sequence[Purpose] = LEARNT,
     ) -> Iterator[Annotation]:
         """Annotations in the order of their ids, those of the annotators `without` left out, only of `annotators` when given."""
-        query = _chosen(sa.select(events), without, annotators, task, purposes)
+        query = _chosen(sa.select(events.c.annotation, events.c.content), without, annotators, task, purposes)
         last = ""
         for row in self._rows(query.order_by(events.c.annotation, events.c.number)):
             if row.annotation != last:
                 last = row.annotation
-                annotation = event_of(row).annotation
-                assert annotation is not None
-                yield annotation
+                yield from_plain(json.loads(row.content)["annotation"])
 
     def ids(
         self,

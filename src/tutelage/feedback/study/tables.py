@@ -27,9 +27,8 @@ items = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
 )
 OPEN = items.c.load < items.c.wanted
-_open = sa.Index("items_open", items.c.role, items.c.load, items.c.place, items.c.expertise, items.c.category)
-for _dialect in ("sqlite", "postgresql"):
-    _open.dialect_options[_dialect]["where"] = OPEN
+_open = (items.c.role, items.c.load, items.c.place, items.c.expertise, items.c.category)
+sa.Index("items_open", *_open, sqlite_where=OPEN, postgresql_where=OPEN)
 sa.Index("items_by_review", items.c.review, items.c.place)
 
 people = sa.Table(
