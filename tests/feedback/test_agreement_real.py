@@ -25,8 +25,8 @@ def bbq(folder: Path) -> Votes:
     """Five crowd workers choose one of three answers."""
     said = []
     for n, row in enumerate(rows(folder, "annotators_bbq_mturk")):
-        told = [vote for vote in row["votes"] if vote["answer"] in row["answers"]]
-        said += [(str(vote["worker"]), (f"i{n}",), float(row["answers"].index(vote["answer"]))) for vote in told]
+        told = [vote for vote in row["votes"] if vote["answer"]]
+        said += [(str(vote["worker"]), (f"i{n}",), float(vote["answer"][-1])) for vote in told]
     return tabulate(*map(list, zip(*{(w, i): (w, i, v) for w, i, v in reversed(said)}.values())))
 
 
