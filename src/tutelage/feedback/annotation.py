@@ -33,13 +33,20 @@ class Annotation:
     """How long the answer took. Not part of the id."""
     at: str = ""
     """Wall clock, ISO 8601. Not part of the id."""
+    flags: tuple[tuple[int, str], ...] = ()
+    """(place in `responses`, name of a flag) of each flag that was set, sorted, each once."""
+    aspect: str = "overall"
+    """What was judged; every signal has it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flags", tuple(sorted(set(self.flags))))
 
     @cached_property
     def id(self) -> str:
         said = [[r.text, r.finished] for r in self.responses]
-        return content_id(
-            "annotation", self.prompt.id, said, self.task, dict(self.answer), self.annotator, float(self.weight), self.shown, self.guideline
-        )
+        what = (self.prompt.id, said, self.task, dict(self.answer))
+        how = (self.annotator, float(self.weight), self.shown, self.guideline)
+        return content_id("annotation", *what, *how, *_beside(self).items())
 
 
 def to_plain(annotation: Annotation) -> dict[str, Any]:
@@ -57,6 +64,7 @@ def to_plain(annotation: Annotation) -> dict[str, Any]:
         "guideline": a.guideline,
         "seconds": a.seconds,
         "at": a.at,
+        **_beside(a),
     }
 
 
@@ -73,7 +81,15 @@ def from_plain(tree: Mapping[str, Any]) -> Annotation:
         guideline=tree["guideline"],
         seconds=tree["seconds"],
         at=tree["at"],
+        flags=tuple((place, flag) for place, flag in tree.get("flags", ())),
+        aspect=tree.get("aspect", "overall"),
     )
+
+
+def _beside(a: Annotation) -> dict[str, Any]:
+    """Flags and aspect where there are any: annotations without them keep the id that they had before there were such."""
+    flags = {"flags": [list(flag) for flag in a.flags]} if a.flags else {}
+    return {**flags, **({"aspect": a.aspect} if a.aspect != "overall" else {})}
 
 
 def _message_to_plain(m: Message) -> list[Any]:

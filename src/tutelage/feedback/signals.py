@@ -5,7 +5,9 @@ K responses is one unit with up to K (K - 1) / 2 preferences (InstructGPT, Ouyan
 all responses are tied says nothing about their order: it has no signals and is no unit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,15 @@ class Label:
 
 
 Signal = Preference | Label
+Gives = Literal["preferences", "labels", "texts"]
+"""What a task's answers give training: signals of one kind, or texts that people wrote (`written.py`)."""
+
+
+def preferences_of(pairs: Sequence[tuple[int, int]]) -> list[Signal]:
+    """(winner, loser) pairs of one annotation, weighted equally."""
+    return [Preference(winner, loser, weight=1 / len(pairs)) for winner, loser in pairs]
+
+
+def labels_of(values: Sequence[float]) -> list[Signal]:
+    """A label for each response of one annotation, weighted equally."""
+    return [Label(place, float(value), weight=1 / len(values)) for place, value in enumerate(values)]

@@ -70,13 +70,10 @@ def preference_trees(annotations: Sequence[Annotation], render: Renderer, object
 
 
 def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | None:
-    k = len(annotation.responses)
-    if k < 2:
-        raise UserError(f"annotation {annotation.id}: {k} response; {objective} learns from two or more to one prompt")
-    signals = tasks.signals_of(annotation)
+    signals, gives = tasks.signals_of(annotation), tasks.load(annotation.task).gives
     pairs = [(s.winner, s.loser, s.weight, s.margin, s.probability) for s in signals if isinstance(s, Preference)]
-    if len(pairs) < len(signals):
-        raise UserError(f"annotation {annotation.id}: {objective} learns from preferences; the task {annotation.task} gives labels")
+    if gives != "preferences" or len(pairs) < len(signals):
+        raise UserError(f"annotation {annotation.id}: {objective} learns from preferences; the task {annotation.task} gives {gives}")
     if not pairs:
         return None
     columns: Mapping[str, Any] = {"preferences": tuple(pairs), "weight": annotation.weight}

@@ -3,14 +3,13 @@
 utility = gold + length x log2(1 + tokens) + flattery x (flatters?) + position x (shown first?) + noise x N(0, 1)
 
 Each is right on 72 to 78 % of the pairs whose gold differs by 0.1 or more (75 % on samples of an SFT model), as people agree with each
-other in InstructGPT (Ouyang et al. 2022, section 3.4: 72.6 to 77.3 %). Responses whose utilities are closer than `tie` to the next share
-a tier. An answer depends on (seed, annotator, prompt, responses) only, so the same question asked twice gets the same answer; its
-seconds too come from the seed.
+other in InstructGPT (Ouyang et al. 2022, section 3.4: 72.6 to 77.3 %). What they say to each task is in `judging.py`, what they flag in
+`flagging.py`. An answer depends on (seed, annotator, prompt, responses) and the order shown only, so the same question asked twice gets
+the same answer; its seconds too come from the seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import log2
 from typing import Any
 
@@ -18,8 +17,12 @@ from tutelage.core.errors import UserError
 from tutelage.core.randomness import permutation, stream
 from tutelage.core.settings import closest
 from tutelage.core.text import Prompt, Response
+from tutelage.feedback import tasks
 from tutelage.feedback.annotation import Annotation
+from tutelage.synthetic import flagging
 from tutelage.synthetic.gold import Gold, opened
+from tutelage.synthetic.items import item_of
+from tutelage.synthetic.judging import TASKS, Asked
 
 FLATTERY = {"dear", "wonderful", "happy", "thank", "nice"}
 GUIDELINE = "synthetic-1"
@@ -89,51 +92,45 @@ def utilities(prompt: Prompt, responses: Sequence[Response], annotator: str, sho
     return found
 
 
-def rank(prompt: Prompt, responses: Sequence[Response], annotator: str, shown: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
-    """A ranking's answer: {"tiers": [[best places], ..., [worst places]]}."""
-    worth = utilities(prompt, responses, annotator, shown, seed)
-    tie = _person(annotator).tie
-    order = sorted(range(len(responses)), key=lambda place: -worth[place])
-    tiers = [[order[0]]]
-    for before, place in pairwise(order):
-        if worth[before] - worth[place] < tie or responses[before].id == responses[place].id:
-            tiers[-1].append(place)
-        else:
-            tiers.append([place])
-    return {"tiers": tiers}
-
-
-def compare(prompt: Prompt, responses: Sequence[Response], annotator: str, shown: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
-    """A pair's answer: {"winner": 0 | 1 | "tie"}."""
-    tiers = rank(prompt, responses, annotator, shown, seed)["tiers"]
-    return {"winner": "tie" if len(tiers) == 1 else tiers[0][0]}
-
-
-TASKS = {"ranking": rank, "pair": compare}
-
-
-def annotate(prompt: Prompt, responses: Sequence[Response], task: str, annotator: str, seed: int = 0) -> Annotation:
-    """One whole annotation. UserError for an unknown annotator or a task that they can't do."""
+def annotate(
+    prompt: Prompt,
+    responses: Sequence[Response],
+    task: str,
+    annotator: str,
+    seed: int = 0,
+    shown: Sequence[int] | None = None,
+    flags: Iterable[str] = (),
+    options: Any = None,
+) -> Annotation:
+    """One whole annotation; `shown` where somebody else shuffles, `flags` that are asked about, `options` of the task. UserError for an
+    unknown annotator, a task that they can't do, or one that can't be asked about so many responses."""
     if task not in TASKS:
-        raise UserError(f"synthetic:annotators can do {' and '.join(TASKS)}, not {task!r}{closest(task, TASKS)}")
-    shown = shown_order(prompt, responses, annotator, seed)
+        raise UserError(f"synthetic:annotators can do {', '.join(TASKS)}, not {task!r}{closest(task, TASKS)}")
+    person, kind = _person(annotator), tasks.load(task)
+    options = kind.Options() if options is None else options
+    kind.form(len(responses), options)
+    shown = shown_order(prompt, responses, annotator, seed) if shown is None else tuple(shown)
+    worth = utilities(prompt, responses, annotator, shown, seed)
+    random = stream("written", seed, annotator, prompt.id)
+    answer = TASKS[task](Asked(item_of(prompt, seed), responses, worth, person.tie, random, options)).to_answer()
     return Annotation(
         prompt=prompt,
         responses=tuple(responses),
         task=task,
-        answer=TASKS[task](prompt, responses, annotator, shown, seed),
+        answer=answer,
         annotator=annotator,
         shown=shown,
         guideline=GUIDELINE,
-        seconds=seconds(prompt, responses, annotator, seed),
+        seconds=seconds(prompt, responses, annotator, seed, len(answer.get("text", "").split())),
+        flags=flagging.flags(prompt, responses, annotator, flags, seed),
     )
 
 
-def seconds(prompt: Prompt, responses: Sequence[Response], annotator: str, seed: int = 0) -> float:
-    """How long the answer took: four words a second, more or less (log-normal)."""
+def seconds(prompt: Prompt, responses: Sequence[Response], annotator: str, seed: int = 0, typed: int = 0) -> float:
+    """How long the answer took: four words read a second, two in three seconds typed, more or less (log-normal)."""
     words = sum(len(r.text.split()) for r in responses) + sum(len(m.text.split()) for m in prompt.messages)
     haste = float(stream("seconds", seed, annotator, prompt.id).lognormal(0.0, 0.3))
-    return round((3 + words / 4) * haste, 1)
+    return round((3 + words / 4 + 1.5 * typed) * haste, 1)
 
 
 def _person(name: str) -> Annotator:

@@ -14,6 +14,7 @@ from tutelage.core.files import JsonLines
 from tutelage.core.randomness import permutation
 from tutelage.core.text import Prompt, Response
 from tutelage.data.render import Renderer
+from tutelage.feedback import tasks
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
@@ -43,12 +44,12 @@ class Label:
     """Prompts: an input."""
     by: Literal["synthetic:annotators"] = "synthetic:annotators"
     """Who judges: the twelve simulated annotators of the built-in world."""
-    task: Literal["ranking", "pair"] = "ranking"
-    """What is asked of an annotator."""
+    task: Literal["ranking", "pair", "likert", "binary", "score", "best_worst", "demonstration", "edit"] = "ranking"
+    """What is asked of an annotator. Reward models and preference objectives learn from ranking, pair and best_worst."""
     split: Literal["label", "rl", "eval"] = "label"
     """Which of the prompts."""
-    responses: Annotated[int, Interval(ge=2, le=9)] = 4
-    """Responses per prompt; 2-9, InstructGPT 4-9. A pair has 2."""
+    responses: Annotated[int, Interval(ge=0, le=9)] = 4
+    """Responses per prompt; 2-9, InstructGPT 4-9. A pair has 2, a demonstration none."""
     count: Annotated[int, Ge(1)] | None = None
     """Prompts to judge, at most; null: by the model's size (nano 64, tiny 6000)."""
     overlap: Annotated[int, Ge(1)] = 1
@@ -63,8 +64,10 @@ class Label:
         return {"policy": self.policy, "prompts": self.prompts}
 
     def check(self, context: Context) -> None:
-        if self.task == "pair" and self.responses != 2:
-            raise context.fault("responses", f"a pair has 2 responses, not {self.responses}; set responses: 2 or task: ranking")
+        takes = tasks.load(self.task).responses
+        if self.responses not in takes:
+            near = takes[0] if self.responses < takes[0] else takes[-1]
+            raise context.fault("responses", f"the task {self.task} can't be asked about {self.responses} responses; set responses: {near}")
         if context.inputs[self.prompts].synthetic is None:
             raise context.fault("by", "synthetic:annotators judge only synthetic:prompts, whose truth they know")
         if self.overlap > len(annotators.annotators()):
@@ -97,7 +100,7 @@ class Label:
     def _judged(self, prompts: Sequence[Prompt], sampler: Sampler, render: Renderer, work: Work) -> list[Annotation]:
         k, seed = self.responses, work.seed
         ids = [render.prompt(prompt) for prompt in prompts for _ in range(k)]
-        said = sampler.generate(ids, [("label", seed, prompt.id, n) for prompt in prompts for n in range(k)], self.sampling)
+        said = sampler.generate(ids, [("label", seed, prompt.id, n) for prompt in prompts for n in range(k)], self.sampling) if k else []
         by = work.parent("policy").hash
         made = [Response(render.decode(s.ids), s.ids, render.hash, s.finished, by) for s in said]
         return [

@@ -28,7 +28,7 @@ class Preference:
     revision: ClassVar[int] = 1
     produces: ClassVar[Literal["model"]] = "model"
     takes: ClassVar = {"init": ("model",), "preferences": ("annotations", "input")}
-    tasks: ClassVar = ("ranking", "pair")
+    tasks: ClassVar = ("ranking", "pair", "best_worst")
 
     preferences: Preferences
     """Annotations of a label stage, or an input of chosen and rejected responses; {from: NAME, without: [ANNOTATOR]} leaves people out."""

@@ -34,7 +34,7 @@ class Reward:
     revision: ClassVar[int] = 1
     produces: ClassVar[Literal["reward"]] = "reward"
     takes: ClassVar = {"init": ("model",), "preferences": ("annotations", "input"), "demonstrations": ("input", "nothing")}
-    tasks: ClassVar = ("ranking", "pair")
+    tasks: ClassVar = ("ranking", "pair", "best_worst")
 
     preferences: Preferences
     """Annotations of a label stage, or an input of chosen and rejected responses; {from: NAME, without: [ANNOTATOR],
