@@ -1,0 +1,206 @@
+"""A run that waits for people: they judge through the site while it waits, and what they said is learnt from under their names."""
+
+import _thread
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.recipes.pages import page
+from tutelage.core.errors import UserError
+from tutelage.core.progress import Silent
+from tutelage.core.run import Run
+from tutelage.feedback.site.address import Address
+from tutelage.feedback.store import Store
+from tutelage.recipes import lineage
+from tutelage.recipes.door import Door
+from tutelage.recipes.recipe import load
+from tutelage.recipes.runner import run
+
+PAGE = """\
+schema: 1
+model: {new: nano}
+inputs: {text: synthetic:text, demonstrations: synthetic:demonstrations, prompts: synthetic:prompts}
+stages:
+  base:   {method: pretrain, data: text, tokens: 8000}
+  judged: {method: label, policy: base, prompts: prompts, count: 6, responses: 3, overlap: 2, by: people, sampling: {max_tokens: 8}}
+  reward: {method: reward, init: base, preferences: {from: judged, without: [ann-02]}}
+"""
+ANY = Door(Address(port=0))
+
+
+class Heard(Silent):
+    """Keeps what a run says."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+    def links(self) -> dict[str, str]:
+        return {name: link for line in self.said for name, link in re.findall(r"^  (\S+)  (http\S+)", line)}
+
+
+def judge(link: str, answers: int = 100) -> int:
+    """A person without JavaScript: opens the link, ranks by typing, until nothing is left or `answers` are given; how many were."""
+    with httpx.Client(follow_redirects=True, base_url=link.partition("/join/")[0]) as browser:
+        shown = sent(browser, link, browser.get(link).text)
+        for done in range(answers):
+            if 'name="ranking.order"' not in shown:
+                return done
+            shown = sent(browser, "/submit", shown, {"ranking.order": "2 1 = 3"})
+    return answers
+
+
+def sent(browser: httpx.Client, to: str, shown: str, more: dict[str, str] | None = None) -> str:
+    """The page after a form was posted with what it holds and `more`."""
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', shown))
+    answer = browser.post(to, data={**hidden, **(more or {})})
+    assert answer.status_code < 400, answer.text[:2000]
+    return answer.text
+
+
+@contextmanager
+def meanwhile(heard: Heard, names: Iterable[str], each: Callable[[str], object]) -> Iterator[None]:
+    """Each of these people, one after the other, does `each` with the link that the run told. Where one fails, the run is stopped."""
+    failed: list[BaseException] = []
+
+    def all_of_them() -> None:
+        try:
+            for name in names:
+                while name not in heard.links():
+                    time.sleep(0.05)
+                each(heard.links()[name])
+        except BaseException as error:
+            failed.append(error)
+            _thread.interrupt_main()
+
+    thread = threading.Thread(target=all_of_them, daemon=True)
+    thread.start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise failed[0] from None
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    heard, folder = Heard(), tmp_path_factory.mktemp("people")
+    with meanwhile(heard, ("ann-01", "ann-02"), judge):
+        return folder, heard, run(load(page(folder, PAGE)), folder / "run", heard, door=ANY)
+
+
+def test_the_run_goes_on_when_everything_is_judged(made):
+    _, heard, outcome = made
+    told = outcome.artifacts["judged"].results
+    assert told["annotators"] == {"ann-01": 6, "ann-02": 6} and told["annotations"] == 12
+    assert any("0 of 12 answers are there" in line for line in heard.said) and set(heard.links()) == {"admin", "ann-01", "ann-02"}
+
+
+def test_what_people_said_keeps_the_sampled_tokens_and_the_order_they_saw(made):
+    store = Store(made[2].artifacts["judged"].path / "annotations.sqlite")
+    for annotation in store.read():
+        assert all(r.ids is not None and r.by == made[2].artifacts["base"].hash for r in annotation.responses)
+        second, *tied = (annotation.shown[place] for place in (1, 0, 2))
+        assert annotation.answer == {"tiers": [[second], sorted(tied)]} and annotation.seconds >= 0 and annotation.at
+
+
+def test_lineage_names_people_by_pseudonym_and_a_consumer_may_leave_one_out(made):
+    found = lineage.people(lineage.origin(Run.view(made[2].path), "reward"))
+    assert found == {"ann-01": 6}
+    assert set(made[2].artifacts["judged"].results["annotators"]) == {"ann-01", "ann-02"}
+
+
+def test_the_secret_of_the_links_does_not_stay_in_the_artifact(made):
+    folder = made[2].artifacts["judged"].path
+    assert (folder / "study.yaml").exists() and not list(folder.rglob("*.secret"))
+
+
+def test_a_page_brings_guidelines_and_people_and_enough_is_a_share(tmp_path: Path):
+    (tmp_path / "guide.md").write_text("Prefer what is **true**.")
+    (tmp_path / "study.yaml").write_text(
+        "schema: 1\ntitle: Ours\nquestions: [{task: ranking}, {task: likert, name: quality}]\nguidelines: guide.md\npeople: [{name: kim}]\n"
+    )
+    heard, text = (
+        Heard(),
+        PAGE.replace("by: people", f"by: people, study: {tmp_path}/study.yaml, enough: 0.5").replace(", without: [ann-02]", ""),
+    )
+
+    def both(link: str) -> None:
+        with httpx.Client(follow_redirects=True, base_url=link.partition("/join/")[0]) as browser:
+            shown = sent(browser, link, browser.get(link).text)
+            assert "Prefer what is <strong>true</strong>" in shown
+            for _ in range(6):
+                shown = sent(browser, "/submit", shown, {"ranking.order": "1 2 3", **{f"quality.value-{n}": "4" for n in range(3)}})
+
+    with meanwhile(heard, ("kim",), both):
+        outcome = run(load(page(tmp_path, text)), tmp_path / "run", heard, door=ANY)
+    store = Store(outcome.artifacts["judged"].path / "annotations.sqlite")
+    assert outcome.artifacts["judged"].results["annotators"] == {"kim": 6}  # the stage's own task; the rest stays in the study's store
+    assert {a.task for a in store.read()} == {"ranking"} and all(a.guideline for a in store.read())
+
+
+def test_accept_goes_on_with_what_is_there_and_says_when_there_is_nothing(tmp_path: Path):
+    recipe = load(page(tmp_path, PAGE.replace(", without: [ann-02]", "")))
+    with pytest.raises(UserError, match="stage judged: nobody has answered anything yet"):
+        run(recipe, tmp_path / "run", Heard(), door=replace(ANY, accept=True))
+    heard = Heard()
+    with meanwhile(heard, ("ann-01",), partial(judge, answers=2)), pytest.raises(Stopped):
+        run(recipe, tmp_path / "run", StopsAt(heard, 2), door=ANY)
+    outcome = run(recipe, tmp_path / "run", Heard(), door=replace(ANY, accept=True))
+    assert outcome.artifacts["judged"].results["annotators"] == {"ann-01": 2}
+    assert outcome.artifacts["reward"].results["annotations"] == 2
+
+
+class Stopped(Exception):
+    """Where a hand would press Ctrl-C."""
+
+
+class StopsAt(Silent):
+    """Tells somebody else what is noted, and stops when so many answers are in."""
+
+    def __init__(self, heard: Heard, answers: int) -> None:
+        self.heard, self.answers, self.asking = heard, answers, False
+
+    def note(self, text: str) -> None:
+        self.heard.note(text)
+
+    def stage(self, name: str, total_steps: int) -> None:
+        self.asking = name.endswith(": people")
+
+    def tick(self, step: int, tokens: int, **figures: float) -> None:
+        if self.asking and step >= self.answers:
+            raise Stopped
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ("by: people, study: nowhere.yaml", "nowhere.yaml: no such file"),
+        ("study: study.yaml", "study: is about people; set by: people"),
+        ("by: people, enough: 0.0", "enough"),
+    ],
+)
+def test_a_fault_is_said_before_anything_runs(tmp_path: Path, change: str, said: str):
+    with pytest.raises(UserError, match=said):
+        load(page(tmp_path, PAGE.replace("by: people", change)))
+
+
+def test_an_address_that_is_taken_is_said(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        door = Door(Address(port=taken.getsockname()[1]))
+        with pytest.raises(UserError, match="cannot be listened on .* --port"):
+            run(load(page(tmp_path, PAGE)), tmp_path / "run", Silent(), door=door)
