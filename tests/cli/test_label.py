@@ -120,6 +120,6 @@ def test_from_an_argilla_export_to_a_reward_model(model: Path, tmp_path: Path) -
     assert list(tmp_path.glob("runs/reward/artifacts/reward-*/model/score.json"))
     (measured,) = tmp_path.glob("runs/page/artifacts/evaluate-*/report.json")
     accuracy = json.loads(measured.read_text())["evals"]["reward_accuracy"]["reward_model"]
-    assert 0 <= accuracy["low"] <= accuracy["mean"] <= accuracy["high"] <= 1 and accuracy["n"] >= 6
+    assert 0 <= accuracy["mean"] <= 1 and accuracy["low"] <= accuracy["mean"] <= accuracy["high"] and accuracy["n"] >= 6
     (artifact,) = tmp_path.glob("runs/without/artifacts/reward-*/artifact.json")
     assert set(json.loads(artifact.read_text())["results"]["consumed"]) == {"a"}
