@@ -151,7 +151,11 @@ def held_out(annotations: Sequence[Annotation], model: Path, folder: Path, folds
                 values.append(right(scores[s.winner], scores[s.loser]))
                 pairs.append(Pair(a.prompt, a.responses[s.winner], a.responses[s.loser], 1.0, a.prompt.id))
     best = best_feature(pairs)
-    return Held(mean(values, [pair.cluster for pair in pairs]), best.stage, Estimate(best.mean, best.low, best.high, best.n))
+    return Held(
+        mean(values, [pair.cluster for pair in pairs]),
+        best.stage,
+        Estimate(best.mean, best.low, best.high, best.n, len({pair.cluster for pair in pairs})),
+    )
 
 
 def scored(annotations: Sequence[Annotation], model: Path) -> list[list[float]]:
