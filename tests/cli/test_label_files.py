@@ -121,5 +121,5 @@ def test_from_an_argilla_export_to_a_reward_model(model: Path, tmp_path: Path) -
     (measured,) = tmp_path.glob("runs/page/artifacts/evaluate-*/report.json")
     accuracy = json.loads(measured.read_text())["evals"]["reward_accuracy"]["reward_model"]
     assert 0 <= accuracy["mean"] <= 1 and accuracy["low"] <= accuracy["mean"] <= accuracy["high"] and accuracy["n"] >= 6
-    (artifact,) = tmp_path.glob("runs/without/artifacts/reward-*/artifact.json")
+    (artifact,) = tmp_path.glob("runs/without/artifacts/reward_model-*/artifact.json")
     assert set(json.loads(artifact.read_text())["results"]["consumed"]) == {"a"}
