@@ -8,7 +8,7 @@ annotations it reads and of these settings.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -91,16 +91,17 @@ class Filter:
     def check(self, store: Store) -> None:
         """UserError when `without` or `weights` names somebody who annotated nothing, or when nobody is left."""
         if self.without or self.weights:
-            self.check_names(list(store.annotators()), self.from_, "here")
+            self.among(store.annotators())
 
-    def check_names(self, known: Sequence[str], who: str, where: str) -> None:
-        """The same of annotators by name; `who` begins the sentence, `where` says what they annotated."""
+    def among(self, annotators: Iterable[str]) -> None:
+        """The same as `check`, of these annotators."""
+        known = list(annotators)
         for setting, names in (("without", self.without), ("weights", self.weights)):
             for name in names:
                 if name not in known:
-                    raise UserError(f"{who}: {setting}: nobody named {name!r} annotated {where}{closest(name, known)}")
+                    raise UserError(f"{self.from_}: {setting}: nobody named {name!r} annotated here{closest(name, known)}")
         if self.without and set(known) <= set(self.without):
-            raise UserError(f"{who}: without: leaves no annotator of {len(known)}")
+            raise UserError(f"{self.from_}: without: leaves no annotator of {len(known)}")
 
     def _weighted(self, annotation: Annotation) -> Annotation:
         weight = self.weights.get(annotation.annotator, 1.0)

@@ -1,5 +1,6 @@
 """Annotations on their way into an objective: read from a stage's store or a user's file, filtered, turned into trees."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,29 +46,33 @@ def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], di
     if isinstance(source, Artifact):
         store = Store(source.path / "annotations.sqlite", create=False)
         filter_.check(store)
-        raw, hash_ = list(store.read(filter_.without)), ""
+        taken = filter_.applied(store.read(filter_.without))
+        found = list(taken.annotations)
+        told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash(store)}
+        if not filter_.plain:
+            told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
     else:
-        raw, hash_ = _of_file(work, filter_)
-    taken = filter_.applied(raw)
-    told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": hash_ or filter_.hash_over(a.id for a in raw)}
-    if not filter_.plain:
-        told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
-    if not taken.annotations:
+        found, told = _of_file(work, preferences)
+    if not found:
         raise UserError(f"stage {work.name}: there are no annotations to learn from")
-    return list(taken.annotations), told
+    return found, told
 
 
-def _of_file(work: Work, filter_: Filter) -> tuple[list[Annotation], str]:
-    """A file's annotations, those of `without` left out, and the file's hash where it is taken as it is."""
-    source = work.input("preferences")
+def _of_file(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
+    """A file's annotations, filtered as those of a stage where its rows name people."""
+    source, filter_ = work.input("preferences"), filter_of(preferences)
     given = sorted(material.preferences(source, "label"), key=lambda a: a.id)
-    people = {a.annotator for a in given}
-    if people == {source.name} and (filter_.without or not filter_.plain):
+    people = Counter(a.annotator for a in given)
+    if filter_.plain and not filter_.without:
+        return given, {"consumed": dict(sorted(people.items())), "consumed_hash": source.hash}
+    if set(people) == {source.name}:
         settings = "preferences.without, aggregate, minimum_agreement and weights"
         raise UserError(f"stage {work.name}: {settings} are about annotators, but a file's rows name nobody")
-    filter_.check_names(sorted(people), f"stage {work.name}: preferences", source.given)
-    plain = filter_.plain and not filter_.without
-    return [a for a in given if a.annotator not in filter_.without], source.hash if plain else ""
+    filter_.among(people)
+    raw = [a for a in given if a.annotator not in filter_.without]
+    taken = filter_.applied(raw)
+    told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash_over(a.id for a in raw)}
+    return list(taken.annotations), told | ({} if filter_.plain else {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped})
 
 
 def preference_trees(annotations: Sequence[Annotation], render: Renderer, objective: str) -> list[Tree]:

@@ -191,3 +191,16 @@ def by_item(annotations: Iterable[Annotation]) -> dict[tuple[str, ...], list[Ann
     for a in annotations:
         groups.setdefault((a.prompt.id, *(r.id for r in a.responses)), []).append(a)
     return groups
+
+
+def rounds(group: Iterable[Annotation]) -> list[list[Annotation]]:
+    """Annotations of one item in as few parts as hold nobody's answer to the same question twice."""
+    parts: list[dict[tuple[str, str, str], Annotation]] = []
+    for a in group:
+        key = (a.annotator, a.task, a.aspect)
+        part = next((part for part in parts if key not in part), None)
+        if part is None:
+            part = {}
+            parts.append(part)
+        part[key] = a
+    return [list(part.values()) for part in parts]

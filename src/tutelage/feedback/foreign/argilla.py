@@ -16,7 +16,7 @@ from typing import Any, cast
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, by_item, tags_of, with_beside
+from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, by_item, rounds, tags_of, with_beside
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged, squeezed
 from tutelage.feedback.questions import Said, Told, said_of, stem_of, understood, word
 
@@ -64,8 +64,9 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
 
 
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
-    """A record for each prompt with its responses."""
-    for number, group in enumerate(by_item(annotations).values(), 1):
+    """A record for each prompt with its responses; one more where somebody answered the same question twice."""
+    groups = [once for group in by_item(annotations).values() for once in rounds(group)]
+    for number, group in enumerate(groups, 1):
         first = group[0]
         names = [f"response_{n}" for n in range(1, len(first.responses) + 1)]
         fields: dict[str, Any] = {"prompt": asked(first.prompt), **{name: r.text for name, r in zip(names, first.responses)}}

@@ -57,7 +57,7 @@ class _Node:
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
     """A tree for each first message."""
     roots: dict[str, _Node] = {}
-    for a in annotations:
+    for a in sorted(annotations, key=lambda a: len(a.prompt.messages)):  # so that replies stand in the order of the ranking above them
         if a.task != "ranking" or any(m.role not in WRITTEN or len(m.content) != 1 or m.tool_calls for m in a.prompt.messages):
             what = f"the task {a.task}" if a.task != "ranking" else "a conversation with other speakers than prompter and assistant"
             raise UserError(f"annotation {a.id} by {a.annotator}: a message tree can't hold {what}; write raw rows instead")
