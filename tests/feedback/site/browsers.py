@@ -42,4 +42,5 @@ def come_in(context: BrowserContext, link: str) -> Page:
     page.goto(link)
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/")
+    page.wait_for_load_state()
     return page

@@ -55,7 +55,7 @@ const answered = (field) =>
   field.querySelector("input:checked") !== null ||
   [...field.querySelectorAll("input[type=number], input[type=text], textarea")].some((input) => input.value.trim());
 
-function go(field, focus = true) {
+function go(field, focus = true, scroll = true) {
   for (const other of stops()) other.classList.toggle("stop-now", other === field);
   stop = field;
   if (!field) return;
@@ -63,7 +63,7 @@ function go(field, focus = true) {
   if (card) choose(Number(card.dataset.place), false);
   const text = field.querySelector("input[type=number], input[type=text]:not([data-order]), textarea");
   if (text && focus) text.focus();
-  else if (!field.closest(".foot")) field.scrollIntoView({ block: "nearest" });
+  else if (scroll && !field.closest(".foot")) field.scrollIntoView({ block: "nearest" });
 }
 
 function nextOpen() {
@@ -286,5 +286,6 @@ if (guide) {
   form.addEventListener("input", () => across.matches || localStorage.getItem(where) || localStorage.setItem(where, "closed"));
 }
 const first = stops().find((field) => field.dataset.required && !answered(field));
-if (first && !order) go(first, false);
+if (first && !order) go(first, false, false);
 sentence();
+document.documentElement.dataset.ready = "yes";
