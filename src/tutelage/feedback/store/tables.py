@@ -6,9 +6,7 @@ Every reading of annotations goes along an index that holds all it asks for, so 
 
 import sqlalchemy as sa
 
-METADATA = sa.MetaData()
-SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""SQLite counts up by itself in columns of exactly the type INTEGER."""
+from tutelage.feedback.metadata import METADATA, SERIAL
 
 schema = sa.Table("tutelage_schema", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
 
@@ -35,4 +33,5 @@ events = sa.Table(
 sa.Index("events_by_annotation", events.c.annotation, events.c.kind, events.c.purpose, events.c.submit)
 sa.Index("events_by_annotator", events.c.annotator, events.c.kind, events.c.purpose, events.c.submit, events.c.annotation)
 sa.Index("events_by_item", events.c.item, events.c.kind)
-sa.Index("events_superseding", events.c.supersedes)
+_some = events.c.supersedes.is_not(None)
+sa.Index("events_superseding", events.c.supersedes, sqlite_where=_some, postgresql_where=_some)

@@ -74,7 +74,9 @@ def item(record: Record, role: Role = "work") -> Item:
     """A row as an item. UserError names file, row and field."""
     for name in record.values:
         if name not in FIELDS + ASKED:
-            raise record.error(name, f"is no field of an item{closest(name, FIELDS + ASKED) or '; known are ' + ', '.join(ASKED[:1] + FIELDS)}")
+            raise record.error(
+                name, f"is no field of an item{closest(name, FIELDS + ASKED) or '; known are ' + ', '.join(ASKED[:1] + FIELDS)}"
+            )
     prompt, responses = formats.prompt_of(record), _responses(record)
     answer = _answer(record)
     if role != "work" and not answer:
@@ -127,7 +129,9 @@ def _response(record: Record, value: object, where: str) -> Response:
     given = cast(dict[str, Any], value)
     for name in given:
         if name not in RESPONSE:
-            raise record.error(f"{where}.{name}", f"is no field of a response{closest(name, RESPONSE) or '; known are ' + ', '.join(RESPONSE)}")
+            raise record.error(
+                f"{where}.{name}", f"is no field of a response{closest(name, RESPONSE) or '; known are ' + ', '.join(RESPONSE)}"
+            )
     finished = given.get("finished", True)
     if not isinstance(finished, bool):
         raise record.error(f"{where}.finished", f"expected true or false, got {kind(finished)}")

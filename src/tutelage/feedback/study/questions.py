@@ -16,7 +16,9 @@ from tutelage.core.building import closest
 from tutelage.core.errors import UserError
 from tutelage.core.settings import Located, Place, Plain, build, located
 from tutelage.feedback import tasks
-from tutelage.feedback.flags import TABLE_3, Flag
+from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.flags import TABLE_3, Flag, checked
+from tutelage.feedback.places import screen_place
 from tutelage.feedback.tasks.form import Field
 
 OWN = ("task", "name", "aspect", "ask", "flags")
@@ -44,8 +46,7 @@ class Question:
     def __post_init__(self) -> None:
         if not self.name or not all(letter.isalnum() or letter in "_-" for letter in self.name):
             raise ValueError(f"the name {self.name!r} has other letters than a-z, 0-9, _ and -; give the question a name: of its own")
-        if len({flag.name for flag in self.flags}) < len(self.flags):
-            raise ValueError("two of its flags have the same name")
+        object.__setattr__(self, "flags", checked(self.flags))
 
     @cached_property
     def kind(self) -> type[tasks.Answer]:
@@ -76,6 +77,12 @@ class Question:
                 raise UserError(f"There is no flag {flag!r} on response {place} here.")
             found.append((shown[int(place)], flag))
         return tuple(sorted(found))
+
+    def form_of(self, annotation: Annotation, shown: Sequence[int]) -> dict[str, str]:
+        """The form's fields that would say this answer again, flags and all, with the question's name before theirs."""
+        values = self.kind.from_answer(annotation.answer).to_form(shown, self.options)
+        flags = {f"flag.{screen_place(place, shown)}.{flag}": "on" for place, flag in annotation.flags}
+        return {f"{self.name}.{name}": value for name, value in {**values, **flags}.items()}
 
     def said(self, answer: Mapping[str, Any], shown: Sequence[int]) -> str:
         """A stored answer as a sentence, in letters of the screen."""
@@ -111,16 +118,16 @@ def normal(given: Plain, file: Located, at: Place) -> Plain:
 
 def _flags(given: Plain) -> Plain:
     """The list of flags, each with a label; names that InstructGPT's table has take their label and key from it."""
+    table: list[Plain] = [_plain(flag) for flag in TABLE_3]
     if given is None or given == "table_3":
-        return [_plain(flag) for flag in TABLE_3] if given else []
+        return table if given else []
     if not isinstance(given, list):
         return given
     standard = {flag.name: _plain(flag) for flag in TABLE_3}
-    worded = [{"name": one, "label": one.replace("_", " ").capitalize()} if isinstance(one, str) else one for one in given]
-    return [standard.get(one, two) if isinstance(one, str) else one for one, two in zip(given, worded)]
+    return [standard.get(one, _plain(Flag(one, one.replace("_", " ").capitalize()))) if isinstance(one, str) else one for one in given]
 
 
-def _plain(flag: Flag) -> dict[str, Plain]:
+def _plain(flag: Flag) -> Plain:
     return {"name": flag.name, "label": flag.label, "key": flag.key}
 
 

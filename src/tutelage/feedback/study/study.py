@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Ge, Gt, Interval, MinLen
 
@@ -248,7 +248,7 @@ def _resolved(file: Located, folder: Path) -> Plain:
 
 def _absolute(tree: dict[str, Any], place: tuple[str, ...], folder: Path) -> dict[str, Any]:
     first, *rest = place
-    inner = tree.get(first)
+    inner: Any = tree.get(first)
     if rest and isinstance(inner, dict):
-        return {**tree, first: _absolute(inner, tuple(rest), folder)}
+        return {**tree, first: _absolute(cast(dict[str, Any], inner), tuple(rest), folder)}
     return {**tree, first: str(folder / inner)} if isinstance(inner, str) and not rest else tree

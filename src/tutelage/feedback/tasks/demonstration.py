@@ -20,7 +20,7 @@ TEXT = Field("text", "text", "Answer")
 class Demonstration:
     """What was written."""
 
-    responses: ClassVar = range(0, 1)
+    responses: ClassVar = range(1)
     gives: ClassVar = "texts"
     Options = NoOptions
 

@@ -37,7 +37,7 @@ USE_CASE = Field("use_case", "text", "Use case", required=False, help="Only for 
 class Prompt:
     """What was written, and of which kind it is."""
 
-    responses: ClassVar = range(0, 1)
+    responses: ClassVar = range(1)
     gives: ClassVar = "texts"
     Options = NoOptions
 
