@@ -6,21 +6,22 @@
     demonstrations  {"prompt", "completion"}                 what people wrote, or corrected
     argilla, ...    another tool's own format                `feedback/foreign/`
 
-TRL's types are written standard (texts; one turn of the user) or conversational (messages). They have no place for people, so each row says
-beside them what it was made of: `aggregate` (how several people's answers became one: none, majority, dawid_skene, bradley_terry),
+TRL's types are written standard (texts; one turn of the user) or conversational (messages). They have no place for people, so each row
+says beside them what it was made of: `aggregate` (how several people's answers became one: none, majority, dawid_skene, bradley_terry),
 `annotator`, `weight` (the preference's share of its annotation, times the annotation's), `margin` and `probability` where these say
 something, `annotation` (the id). Trainers leave columns alone that they don't know.
 
 What a type can't hold (a tie among preferences, a score among labels of good and bad) is counted by name in what is told.
 """
 
+import importlib
 import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tutelage.core.errors import UserError
 from tutelage.core.files import write_atomic
@@ -71,7 +72,9 @@ def rows_of(annotations: Sequence[Annotation], as_: str, form: Form, aggregated:
     return rows, dict(without)
 
 
-def export(annotations: Iterable[Annotation], path: Path, as_: str = "raw", form: Form = "conversational", aggregated: str = "none") -> Exported:
+def export(
+    annotations: Iterable[Annotation], path: Path, as_: str = "raw", form: Form = "conversational", aggregated: str = "none"
+) -> Exported:
     """Write a file (.jsonl, .json as one list, .parquet), whole or not at all; one that is there is replaced. UserError where nothing
     would stand in it."""
     if not path.name.endswith(ENDINGS):
@@ -90,15 +93,15 @@ def _bytes(rows: list[Row], path: Path) -> bytes:
         return json.dumps(rows, ensure_ascii=False, indent=1).encode()
     if path.suffix == ".jsonl":
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    import pyarrow as arrow  # late: only who writes Parquet pays for it
-    import pyarrow.parquet as parquet
-
+    arrow: Any = importlib.import_module("pyarrow")  # here, so that only who writes Parquet pays for it
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    failures = cast("type[Exception]", arrow.ArrowException)
     names = list(dict.fromkeys(name for row in rows for name in row))
     held = io.BytesIO()
     try:
-        table: Any = arrow.table({name: [row.get(name) for row in rows] for name in names})
+        table = arrow.table({name: [row.get(name) for row in rows] for name in names})
         parquet.write_table(table, held)
-    except arrow.ArrowException as error:
+    except failures as error:
         raise UserError(f"{path}: these rows don't fit into columns ({' '.join(str(error).split())[:200]}); write .jsonl") from None
     return held.getvalue()
 

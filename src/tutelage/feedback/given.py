@@ -1,8 +1,8 @@
 """What was judged, found in a row of another tool: which of its fields are the prompt, which the responses.
 
 No tool says so: a field is named as whoever set the project up liked. Names that say it are understood (`prompt`, `instruction`,
-`response-2`, `output_b`, a list `responses`); where they don't, whoever imports names the fields (`Given`). Fields are never guessed from
-their texts.
+`response-2`, `output_b`, a list `responses`); where they don't, whoever imports names the fields (`Given`). Fields are never guessed
+from their texts.
 """
 
 import re
@@ -16,8 +16,10 @@ from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.core.text import Message, Prompt, Response, ask
 
-PROMPTS = ("instruction", "prompt", "question", "query", "user_input", "context", "input", "passage", "document", "article", "source")
-PROMPTS += ("conversation", "messages", "chat", "dialogue", "history", "text", "source_text")
+PROMPTS = (
+    *("instruction", "prompt", "question", "query", "user_input", "context", "input", "passage", "document", "article", "source"),
+    *("conversation", "messages", "chat", "dialogue", "history", "text", "source_text"),
+)
 LISTS = ("responses", "answers", "outputs", "completions", "generations", "candidates", "items", "options", "choices", "translations")
 NAMED = re.compile(r"(response|answer|output|completion|generation|generated|reply|candidate|summary|prediction)([-_ ]?([0-9]+|[a-z]))?")
 NUMBERED = re.compile(r"(text|model|option|item|doc|side)[-_ ]?([0-9]+|[a-z])")

@@ -24,10 +24,15 @@ from tutelage.feedback.given import Given, Judged, Passed, is_both_bad, is_tie
 
 Kind = Literal["order", "choose", "rate", "write", "flags"]
 TASKS = ("ranking", "pair", "likert", "binary", "score", "best_worst", "demonstration", "edit")
-WHOLE = ("", "preference", "preferences", "rank", "overall", "quality", "best", "choice", "answer", "rating", "label", "pairwise", "comparison")
-WHOLE += ("ranker", "choices", "winner", "vote", "feedback", "correction", "response", "pw", "selection", "helpfulness_rank")
+WHOLE = (
+    *("", "preference", "preferences", "rank", "overall", "quality", "best", "choice", "answer", "rating", "label", "pairwise"),
+    *("comparison", "ranker", "choices", "winner", "vote", "feedback", "correction", "response", "pw", "selection", "better"),
+)
 EDIT = re.compile(r"edit|correct|improv|rewrit|revis|fix")
-GOOD, BAD = ("yes", "true", "good", "positive", "thumbs_up", "1", "accept"), ("no", "false", "bad", "negative", "thumbs_down", "0", "reject")
+GOOD, BAD = (
+    ("yes", "true", "good", "positive", "thumbs_up", "1", "accept"),
+    ("no", "false", "bad", "negative", "thumbs_down", "0", "reject"),
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def aspect_of(stem: str, task: str) -> str:
     named, _, aspect = stem.partition("__")
     if named in TASKS:
         return aspect or "overall"
-    return "overall" if stem.lower() in WHOLE else stem
+    return "overall" if re.sub(r"[-_](scale|rank|ranking|rating|score)$", "", stem.lower()) in WHOLE else stem
 
 
 def _lone(record: Record, on: Judged, stem: str, one: Said) -> Told | Passed:

@@ -1,1 +1,1 @@
-"""`tutelage label`: one file for each subcommand."""
+"""`tutelage label`: what people judge. One file for each subcommand."""

@@ -32,7 +32,9 @@ def command(
 ) -> None:
     """Take FILE's annotations into a store. Importing a file again changes nothing."""
     if not store and not dry_run:
-        raise UserError("--store: name the store that takes the annotations, for example --store study.sqlite; or look first, with --dry-run")
+        raise UserError(
+            "--store: name the store that takes the annotations, for example --store study.sqlite; or look first, with --dry-run"
+        )
     given = Given(tuple(prompt or ()), tuple(responses or ()), tuple(without or ()), _items(items))
     found = foreign.read(file, form, given)
     if not found.annotations:

@@ -1,9 +1,9 @@
 """Annotations as other tools and data sets write them, read raw and written back. A file of this folder is a format.
 
-What stands in a file but is no annotation (a discarded answer, a remark, a suggestion of a model) is passed over and counted by name; what
-isn't understood is an error with file, row and field, and then nothing of the file is taken. Writing is checked by reading: every row is
-read again before anything is kept, and each annotation must come back with the id that it had. So a format that can't hold something
-(HH-RLHF has no names, OpenAssistant no people) refuses it in words instead of losing it.
+What stands in a file but is no annotation (a discarded answer, a remark, a suggestion of a model) is passed over and counted by name;
+what isn't understood is an error with file, row and field, and then nothing of the file is taken. Writing is checked by reading: every
+row is read again before anything is kept, and each annotation must come back with the id that it had. So a format that can't hold
+something (HH-RLHF has no names, OpenAssistant no people) refuses it in words instead of losing it.
 
 What a tool has no place for (weight, shown order, guideline, flags) is written beside its own fields under `tutelage`, where it lets
 other fields be, and read from there.
@@ -29,6 +29,7 @@ BESIDE = "tutelage"
 """The field for what a tool has no place for."""
 ANONYMOUS = "anonymous"
 """The annotator of a format that names none."""
+AGAIN = "judgements that the same person had given of the same before"
 
 
 class Format(Protocol):
@@ -95,8 +96,10 @@ def read(path: Path | str, name: str = "", given: Given | None = None) -> Import
         for one in _row(form, record, name, asked):
             if isinstance(one, Passed):
                 passed[one.why] = passed.get(one.why, 0) + 1
+            elif one.id in made:
+                passed[AGAIN] = passed.get(AGAIN, 0) + 1
             else:
-                made.setdefault(one.id, one)
+                made[one.id] = one
     return Imported(name, tuple(made.values()), passed, rows)
 
 
@@ -188,3 +191,16 @@ def by_item(annotations: Iterable[Annotation]) -> dict[tuple[str, ...], list[Ann
     for a in annotations:
         groups.setdefault((a.prompt.id, *(r.id for r in a.responses)), []).append(a)
     return groups
+
+
+def rounds(group: Iterable[Annotation]) -> list[list[Annotation]]:
+    """Annotations of one item in as few parts as hold nobody's answer to the same question twice."""
+    parts: list[dict[tuple[str, str, str], Annotation]] = []
+    for a in group:
+        key = (a.annotator, a.task, a.aspect)
+        part = next((part for part in parts if key not in part), None)
+        if part is None:
+            part = {}
+            parts.append(part)
+        part[key] = a
+    return [list(part.values()) for part in parts]

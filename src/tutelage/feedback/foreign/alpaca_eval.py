@@ -4,9 +4,9 @@
 
 `preference` is 1 for the first output, 2 for the second, 0 or 1.5 for a tie; in between it is 1 + the probability that the second is
 better. Held: the annotator (also `annotator_index`), both generators, the preference exactly (the probability of the better one is
-preference - 1 or 2 - preference, which floats hold without rounding), seconds. Not held: the order shown, when. Rows without a preference
-(null, NaN: the judge's answer could not be read) are passed over. Results that were regrouped by instruction, a baseline and the models
-compared with it, are read as well.
+preference - 1 or 2 - preference, which floats hold without rounding), seconds. Not held: the order shown, when. Rows without a
+preference (null, NaN: the judge's answer could not be read) are passed over. Results that were regrouped by instruction, a baseline and
+the models compared with it, are read as well.
 """
 
 import math
@@ -49,7 +49,7 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
     """A row for each pair."""
     for a in annotations:
-        if a.task != "pair" or not isinstance(a.prompt.messages[0].text, str) or not isinstance(asked(a.prompt), str):
+        if a.task != "pair" or not isinstance(asked(a.prompt), str):
             what = f"the task {a.task}" if a.task != "pair" else "a conversation of several turns"
             raise UserError(f"annotation {a.id} by {a.annotator}: AlpacaEval's rows can't hold {what}; write raw rows instead")
         row: Row = {"instruction": asked(a.prompt)}

@@ -3,9 +3,9 @@
     {"question_id": ..., "model_a": ..., "model_b": ..., "winner": "model_a" | "model_b" | "tie" | "tie (bothbad)", "judge": ...,
      "conversation_a": [{"role": "user", "content": ...}, ...], "conversation_b": [...], "turn": 1, "language": ..., "tstamp": ...}
 
-Held: who voted, when, both models' names, all four votes; the order shown is the stored one, a on the left. Not held: how long it took, the
-guideline. A battle of several turns in which the models' earlier answers differ has no common prompt: no annotation of ours is that, and
-it is passed over and counted. Where the earlier turns agree, the last answers are the responses.
+Held: who voted, when, both models' names, all four votes; the order shown is the stored one, a on the left. Not held: how long it took,
+the guideline. A battle of several turns in which the models' earlier answers differ has no common prompt: no annotation of ours is that,
+and it is passed over and counted. Where the earlier turns agree, the last answers are the responses.
 """
 
 from collections.abc import Iterator, Sequence

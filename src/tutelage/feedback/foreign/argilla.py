@@ -2,11 +2,11 @@
 
     {"id": ..., "fields": {"prompt": ..., "response-1": ...}, "responses": {"preference": [{"value": ..., "user_id": ...}]}, ...}
 
-Flattened records (`preference.responses`, `.users`, `.status`) and those of 1.x (`preference: [{"user_id", "value", "status"}]`) are read as
-well. Held: who answered, every question of the kinds ranking, label, rating, text and multi-label (as flags). A ranking's ties are held
-where its values carry ranks; 2.x itself writes only the order. Not held: when and how long, the order shown, the guideline (it belongs to
-the data set's settings, not to records). Questions of spans are refused by name. Drafts and discarded answers are passed over, and so are
-suggestions, which are a model's.
+Flattened records (`preference.responses`, `.users`, `.status`) and those of 1.x (`preference: [{"user_id", "value", "status"}]`) are
+read as well. Held: who answered, every question of the kinds ranking, label, rating, text and multi-label (as flags). A ranking's ties
+are held where its values carry ranks; 2.x itself writes only the order. Not held: when and how long, the order shown, the guideline (it
+belongs to the data set's settings, not to records). Questions of spans are refused by name. Drafts and discarded answers are passed
+over, and so are suggestions, which are a model's.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, cast
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, by_item, tags_of, with_beside
+from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, by_item, rounds, tags_of, with_beside
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged, squeezed
 from tutelage.feedback.questions import Said, Told, said_of, stem_of, understood, word
 
@@ -52,7 +52,9 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
                 person = ANONYMOUS if one.get("user_id") in (None, "None") else annotator(record, one["user_id"], f"{where}.user_id")
                 by_person.setdefault(person, []).append(_said(record, on, question, one["value"], f"{where}.value"))
     for person, said in by_person.items():
-        flags = tuple(sorted((stem_of(one.question, len(on.responses))[1] or 0, flag) for one in said if one.kind == "flags" for flag in one.value))
+        flags = tuple(
+            sorted((stem_of(one.question, len(on.responses))[1] or 0, flag) for one in said if one.kind == "flags" for flag in one.value)
+        )
         for told in understood(record, on, [one for one in said if one.kind != "flags"], given):
             if isinstance(told, Told):
                 made = Annotation(on.prompt, on.responses, told.task, told.answer, person, aspect=told.aspect, flags=flags)
@@ -62,8 +64,9 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
 
 
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
-    """A record for each prompt with its responses."""
-    for (number, group) in enumerate(by_item(annotations).values(), 1):
+    """A record for each prompt with its responses; one more where somebody answered the same question twice."""
+    groups = [once for group in by_item(annotations).values() for once in rounds(group)]
+    for number, group in enumerate(groups, 1):
         first = group[0]
         names = [f"response_{n}" for n in range(1, len(first.responses) + 1)]
         fields: dict[str, Any] = {"prompt": asked(first.prompt), **{name: r.text for name, r in zip(names, first.responses)}}
@@ -89,7 +92,9 @@ def _parts(record: Record) -> tuple[dict[str, Any], dict[str, list[dict[str, Any
         answers: dict[str, list[dict[str, Any]]] = {}
         for question, found in cast(dict[str, Any], row.get("responses") or {}).items():
             if not isinstance(found, list) or not all(isinstance(one, dict) for one in cast(list[Any], found)):
-                raise record.error(f"responses.{question}", f'expected a list of {{"value": ..., "user_id": ...}}, got {kind(found)}')
+                raise record.error(
+                    f"responses.{question}", f'expected a list of {{"value": ..., "user_id": ...}}, got {kind(cast(object, found))}'
+                )
             answers[question] = cast(list[dict[str, Any]], found)
         metadata = row.get("metadata")
         return cast(dict[str, Any], row["fields"]), answers, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {}
@@ -105,8 +110,8 @@ def _flat(record: Record) -> dict[str, list[dict[str, Any]]]:
     for name in record.values:
         if name.endswith(".responses.users"):
             question = name.removesuffix(".responses.users")
-            lists = [record.values.get(f"{question}.responses{end}") or [] for end in ("", ".users", ".status")]
-            values, users, statuses = cast(list[list[Any]], lists)
+            lists: list[Any] = [record.values.get(f"{question}.responses{end}") or [] for end in ("", ".users", ".status")]
+            values, users, statuses = lists
             if len(values) != len(users):
                 raise record.error(f"{question}.responses", f"holds {len(values)} answers of {len(users)} users; it must hold one for each")
             statuses = statuses or [None] * len(values)
@@ -138,7 +143,7 @@ def _said(record: Record, on: Judged, question: str, value: Any, where: str) -> 
         return Said(question, "order", _tiers(record, cast(list[dict[str, Any]], items), where))
     if all(isinstance(item, dict) and "start" in item for item in items) and items:
         raise record.error(where, f"is an answer of spans, which are not read; leave the question out with --without {question}")
-    words = [word(record, cast(Any, item.get("value") if isinstance(item, dict) else item), where) for item in cast(list[Any], items)]
+    words = [word(record, cast(dict[str, Any], item).get("value") if isinstance(item, dict) else item, where) for item in items]
     if any(on.place(one) is not None for one in words) and squeezed(question.partition("-")[0]) != "flags":
         return Said(question, "order", [[one] for one in words])
     return Said(question, "flags", words)

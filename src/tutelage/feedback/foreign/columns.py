@@ -3,10 +3,11 @@
     {"instruction": ..., "input": ..., "response1": ..., "response2": ..., "annotator1": 2, "annotator2": 0, "annotator3": 2}     PandaLM
     {"prompt": ..., "completion": ..., "annotation_1": "1_full_compliance", "annotation_2": "3_partial_refusal"}                  XSTest
 
-Of two responses a column holds 1 or 2 (the better one) or 0 (a tie), or a word that says so. Of one it holds yes or no, a number, or one of
-XSTest's three classes (Röttger et al. 2024), which are degrees of one thing and become a score of the aspect `compliance`: full compliance
-1, partial refusal 0.5, full refusal 0. Held: who, by the column's name. Not held: when, how long, the order shown, the guideline. An empty
-cell is nobody's answer. Columns that hold a summary (`final_label`, `agreement`) are left alone: an aggregate can be made again.
+Of two responses a column holds 1 or 2 (the better one) or 0 (a tie), or a word that says so. Of one it holds yes or no, a number, or one
+of XSTest's three classes (Röttger et al. 2024), which are degrees of one thing and become a score of the aspect `compliance`: full
+compliance 1, partial refusal 0.5, full refusal 0. Held: who, by the column's name. Not held: when, how long, the order shown, the
+guideline. An empty cell is nobody's answer. Columns that hold a summary (`final_label`, `agreement`) are left alone: an aggregate can be
+made again.
 """
 
 import re
@@ -37,7 +38,9 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     fields = {name: value for name, value in row.items() if name not in (*columns, *TAGS, "model")}
     on = judged(record, fields, "", given, tags_of(row, *TAGS, "model"))
     if len(on.responses) not in (1, 2):
-        raise record.error(columns[0], f"a column is about one response or two, but this row has {len(on.responses)} ({', '.join(on.names)})")
+        raise record.error(
+            columns[0], f"a column is about one response or two, but this row has {len(on.responses)} ({', '.join(on.names)})"
+        )
     for name in columns:
         if row[name] in (None, ""):
             yield Passed(record.where, "empty cells")
@@ -47,18 +50,21 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
 
 
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
-    """A row for each prompt with its responses."""
+    """A row for each prompt with its responses; one more where somebody judged them twice."""
     for group in by_item(annotations).values():
-        first = group[0]
-        names = ["response"] if len(first.responses) == 1 else [f"response{n}" for n in range(1, len(first.responses) + 1)]
-        row: Row = {**first.prompt.tags, "prompt": asked(first.prompt), **{n: r.text for n, r in zip(names, first.responses)}}
+        names = ["response"] if len(group[0].responses) == 1 else [f"response{n}" for n in range(1, len(group[0].responses) + 1)]
+        rows: list[Row] = []
         for a in group:
             if not COLUMN.fullmatch(a.annotator):
-                raise UserError(f"annotation {a.id}: a column can't be called {a.annotator!r} (annotator1, rater_2, ...); write raw rows instead")
+                raise UserError(
+                    f"annotation {a.id}: a column can't be called {a.annotator!r} (annotator1, rater_2, ...); write raw rows instead"
+                )
+            row = next((row for row in rows if a.annotator not in row), None)
+            if row is None:
+                row = {**a.prompt.tags, "prompt": asked(a.prompt), **{n: r.text for n, r in zip(names, a.responses)}}
+                rows.append(row)
             row[a.annotator] = _cell(a)
-        if len(_columns(row)) == 1:  # so that the row is known again
-            row["annotator0"] = None
-        yield row
+        yield from (row | ({"annotator0": None} if len(_columns(row)) == 1 else {}) for row in rows)  # two columns make it known again
 
 
 def _columns(row: Mapping[str, Any]) -> list[str]:

@@ -3,8 +3,8 @@
     {"chosen": "\\n\\nHuman: ...\\n\\nAssistant: ...", "rejected": "\\n\\nHuman: ...\\n\\nAssistant: ..."}
 
 Held: the conversation, two responses, which one is better. Not held: who said so (the annotator is `anonymous` unless the row says more
-under `tutelage`), when, by how much; a tie can't be written, nor a ranking. HH-RLHF's text has no way to write white space around a turn,
-two turns of one speaker in a row, or a turn that spells out "\\n\\nHuman:"; such conversations are written as TRL's, in messages.
+under `tutelage`), when, by how much; a tie can't be written, nor a ranking. HH-RLHF's text has no way to write white space around a
+turn, two turns of one speaker in a row, or a turn that spells out "\\n\\nHuman:"; such conversations are written as TRL's, in messages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,12 +31,12 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     """One pair a row; the chosen response stands first unless the row says that it was the second."""
     prompt, responses, answer = formats.pair(record)
     who = record.values.get("annotator")
-    held = record.values.get(BESIDE)
-    told: Any = dict(cast(dict[str, Any], held)) if isinstance(held, dict) else held
-    if isinstance(told, dict) and told.pop("winner", 0) == 1:
+    held: Any = record.values.get(BESIDE)
+    told = dict(cast(dict[str, Any], held)) if isinstance(held, dict) else None
+    if told is not None and told.pop("winner", 0) == 1:
         responses, answer = (responses[1], responses[0]), {"winner": 1}
     name = ANONYMOUS if who is None else annotator(record, who, "annotator")
-    yield with_beside(Annotation(prompt, responses, "pair", answer, name), record, told or None)
+    yield with_beside(Annotation(prompt, responses, "pair", answer, name), record, cast(object, held) if told is None else told or None)
 
 
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:

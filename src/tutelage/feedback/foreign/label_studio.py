@@ -3,10 +3,10 @@
     [{"id": 1, "data": {"prompt": ..., "answer1": ..., "answer2": ...}, "annotations": [{"completed_by": 2, "lead_time": 12.5,
       "result": [{"from_name": "better", "to_name": "a1,a2", "type": "pairwise", "value": {"selected": "left"}}]}], "predictions": []}]
 
-Held: who (a number, or the address where the export carries it), when, how many seconds, and results of the types pairwise, ranker, choices,
-rating, number and textarea. A ranker's ties are held where its buckets are numbered (`rank-1`, ...); buckets with other names don't say
-which is better and are refused. Not held: the order shown, the guideline. Canceled annotations are passed over, and so are predictions,
-which are a model's. JSON_MIN and CSV leave out who chose what of what; export as JSON.
+Held: who (a number, or the address where the export carries it), when, how many seconds, and results of the types pairwise, ranker,
+choices, rating, number and textarea. A ranker's ties are held where its buckets are numbered (`rank-1`, ...); buckets with other names
+don't say which is better and are refused. Not held: the order shown, the guideline. Canceled annotations are passed over, and so are
+predictions, which are a model's. JSON_MIN and CSV leave out who chose what of what; export as JSON.
 """
 
 import re
@@ -35,13 +35,15 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
         yield Passed(record.where, "tasks without an annotation")
         return
     meta = record.values.get("meta")
-    tags = tags_of(record.values, "id") | tags_of(cast(dict[str, Any], meta) if isinstance(meta, dict) else {}, *cast(dict[str, Any], meta or {}))
+    tags = tags_of(record.values, "id") | tags_of(
+        cast(dict[str, Any], meta) if isinstance(meta, dict) else {}, *cast(dict[str, Any], meta or {})
+    )
     on = judged(record, data, "data.", given, tags)
     for number, one in enumerate(found):
         where = f"annotations[{number}]"
-        if not isinstance(one, dict) or not isinstance(one.get("result"), list):
-            raise record.error(where, f'expected an annotation like {{"completed_by": ..., "result": [...]}}, got {kind(one)}')
-        annotation = cast(dict[str, Any], one)
+        annotation = cast(dict[str, Any], one) if isinstance(one, dict) else {}
+        if not isinstance(annotation.get("result"), list):
+            raise record.error(where, 'expected an annotation like {"completed_by": ..., "result": [...]}')
         if annotation.get("was_cancelled"):
             yield Passed(record.where, "annotations that were canceled")
             continue
@@ -65,9 +67,7 @@ def _annotations(record: Record, on: Judged, one: Mapping[str, Any], where: str,
     for told in understood(record, on, said, given):
         if isinstance(told, Told):
             at = str(one.get("created_at") or "")
-            made = Annotation(
-                on.prompt, on.responses, told.task, told.answer, person, seconds=float(seconds), at=at, aspect=told.aspect
-            )
+            made = Annotation(on.prompt, on.responses, told.task, told.answer, person, seconds=float(seconds), at=at, aspect=told.aspect)
             yield with_beside(made, record, extra.get(f"{told.task} {told.aspect}"))
         else:
             yield told
@@ -104,9 +104,11 @@ def _said(record: Record, on: Judged, result: Any, where: str, given: Given) -> 
     if type_ not in TYPES:
         may = f"read are {', '.join(TYPES)}; leave the question out with --without {question}"
         raise record.error(f"{where}.type", f"the question '{question}' is of the type {type_!r}, which is not read; {may}")
-    held: Any = cast(dict[str, Any], value).get("selected" if type_ == "pairwise" else "text" if type_ == "textarea" else str(type_)) if (
-        isinstance(value, dict)
-    ) else None
+    held: Any = (
+        cast(dict[str, Any], value).get("selected" if type_ == "pairwise" else "text" if type_ == "textarea" else str(type_))
+        if (isinstance(value, dict))
+        else None
+    )
     if held is None or held == []:
         raise record.error(f"{where}.value", f"has no answer of the type {type_}")
     if type_ == "pairwise":

@@ -3,10 +3,10 @@
     {"message_tree_id": ..., "tree_state": ..., "prompt": {"text": ..., "role": "prompter", "replies": [{"text": ..., "role": "assistant",
      "rank": 0, "replies": [...]}, ...]}}
 
-A rank is a consensus of several volunteers (Tideman's ranked pairs), 0 the best: what each of them said isn't in the export, nor when, nor
-the order shown. So a ranking here is one annotation by `oasst`, not by people, and agreement can't be measured on it. Replies without a
-rank (deleted, or never ranked) are left out of it; a message with fewer than two ranked replies is no annotation. Rankings of what prompters
-wrote are passed over: they judge people's prompts, not answers. So are labels and emojis, which are counts over people.
+A rank is a consensus of several volunteers (Tideman's ranked pairs), 0 the best: what each of them said isn't in the export, nor when,
+nor the order shown. So a ranking here is one annotation by `oasst`, not by people, and agreement can't be measured on it. Replies
+without a rank (deleted, or never ranked) are left out of it; a message with fewer than two ranked replies is no annotation. Rankings of
+what prompters wrote are passed over: they judge people's prompts, not answers. So are labels and emojis, which are counts over people.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,6 +35,25 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     yield from _below(record, cast(dict[str, Any], record.values["prompt"]), (), "prompt")
 
 
+@dataclass
+class _Node:
+    """A message of a tree that is being put together."""
+
+    text: str
+    role: str
+    by: str = ""
+    rank: int | None = None
+    replies: "dict[tuple[str, str], _Node]" = field(default_factory=dict)
+
+    def reply(self, text: str, role: str) -> "_Node":
+        return self.replies.setdefault((role, text), _Node(text, role))
+
+    def row(self, name: str) -> Row:
+        made: Row = {"message_id": name, "text": self.text, "role": WRITTEN[self.role]}
+        made |= ({"model_name": self.by, "synthetic": True} if self.by else {}) | ({} if self.rank is None else {"rank": self.rank})
+        return made | {"replies": [reply.row(content_id(name, *place)) for place, reply in self.replies.items()]}
+
+
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
     """A tree for each first message."""
     roots: dict[str, _Node] = {}
@@ -56,25 +75,6 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         yield {"message_tree_id": name, "tree_state": "ready_for_export", "prompt": root.row(name)}
 
 
-@dataclass
-class _Node:
-    """A message of a tree that is being put together."""
-
-    text: str
-    role: str
-    by: str = ""
-    rank: int | None = None
-    replies: dict[tuple[str, str], "_Node"] = field(default_factory=dict[tuple[str, str], "_Node"])
-
-    def reply(self, text: str, role: str) -> "_Node":
-        return self.replies.setdefault((role, text), _Node(text, role))
-
-    def row(self, name: str) -> Row:
-        made: Row = {"message_id": name, "text": self.text, "role": WRITTEN[self.role]}
-        made |= ({"model_name": self.by, "synthetic": True} if self.by else {}) | ({} if self.rank is None else {"rank": self.rank})
-        return made | {"replies": [reply.row(content_id(name, *place)) for place, reply in self.replies.items()]}
-
-
 def _below(record: Record, one: Any, said: tuple[Message, ...], where: str) -> Iterator[Annotation | Passed]:
     if not isinstance(one, dict):
         raise record.error(where, f"expected a message, got {kind(one)}")
@@ -83,13 +83,13 @@ def _below(record: Record, one: Any, said: tuple[Message, ...], where: str) -> I
     if role not in ROLES:
         raise record.error(f"{where}.role", f"{role!r} is no role; roles are prompter and assistant")
     said = (*said, Message(ROLES[role], (record.as_text(message.get("text"), f"{where}.text"),)))
-    replies = message.get("replies") or []
+    replies: Any = message.get("replies") or []
     if not isinstance(replies, list):
         raise record.error(f"{where}.replies", f"expected a list of messages, got {kind(replies)}")
     below = cast(list[Any], replies)
-    ranked = [r for r in below if isinstance(r, dict) and isinstance(r.get("rank"), int)]
+    ranked = [r for r in (cast(dict[str, Any], reply) for reply in below if isinstance(reply, dict)) if isinstance(r.get("rank"), int)]
     if len(ranked) > 1:
-        yield _ranking(record, cast(list[dict[str, Any]], ranked), said, where)
+        yield _ranking(record, ranked, said, where)
     for number, reply in enumerate(below):
         yield from _below(record, reply, said, f"{where}.replies[{number}]")
 
@@ -99,9 +99,7 @@ def _ranking(record: Record, ranked: list[dict[str, Any]], said: tuple[Message, 
         return Passed(record.where, "rankings of what prompters wrote")
     if not 2 <= len(ranked) <= 9:
         return Passed(record.where, "rankings of more than nine replies")
-    responses = tuple(
-        Response(record.as_text(r.get("text"), f"{where}.replies.text"), by=str(r.get("model_name") or "")) for r in ranked
-    )
+    responses = tuple(Response(record.as_text(r.get("text"), f"{where}.replies.text"), by=str(r.get("model_name") or "")) for r in ranked)
     ranks = sorted({r["rank"] for r in ranked})
     tiers = [[n for n, r in enumerate(ranked) if r["rank"] == rank] for rank in ranks]
     return Annotation(Prompt(said), responses, "ranking", {"tiers": tiers}, CONSENSUS)

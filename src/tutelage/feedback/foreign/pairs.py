@@ -2,10 +2,11 @@
 
     {"question": ..., "prediction 1": ..., ..., "prediction 4": ..., "preference": [12, 13, 14, 23, 24, 34], "feedback": {...}}
 
-`preference` holds a number for each pair, in the order (1, 2), (1, 3), ...: 0 a tie, 1 the first is better, 2 the second. Where these agree
-with one order of all K, that order is the annotation: a ranking says the same and nothing else, and its pairs are one unit of the reward
-model's loss. Where they contradict one another (people do: A over B, B as C, C over A), each pair is an annotation of its own. A corrected
-first prediction is an edit. Held: nobody's name but the row's `annotator`, if any. Not held: spans of errors, missing information, passages.
+`preference` holds a number for each pair, in the order (1, 2), (1, 3), ...: 0 a tie, 1 the first is better, 2 the second. Where these
+agree with one order of all K, that order is the annotation: a ranking says the same and nothing else, and its pairs are one unit of the
+reward model's loss. Where they contradict one another (people do: A over B, B as C, C over A), each pair is an annotation of its own. A
+corrected first prediction is an edit. Held: nobody's name but the row's `annotator`, if any. Not held: spans of errors, missing
+information, passages.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,10 +3,11 @@
     {"id": ..., "displayed_text": ..., "label_annotations": {"preference": {"selection": "A"}}, "behavioral_data": {...}}
     {"instance_id": ..., "user_id": ..., "annotations": {"quality": {"rank_order": "B,D=A,C"}}}
 
-Held: pairwise choices (`selection`: A, B, tie) and scales (`scale_value`: below 0 the first is better, by up to 3), rankings with ties, best
-and worst, single choices, numbers and texts; seconds. The annotator is `user_id`, or the folder that an `annotated_instances.jsonl` lies in.
-What was judged is not in Potato's file but in the project's data: give that file as items (--items), or have `item` in the rows, as these
-are written here. Not held: when, the guideline; the order shown only where Potato shuffled (it doesn't say). Spans are passed over.
+Held: pairwise choices (`selection`: A, B, tie) and scales (`scale_value`: below 0 the first is better, by up to 3), rankings with ties,
+best and worst, single choices, numbers and texts; seconds. The annotator is `user_id`, or the folder that an `annotated_instances.jsonl`
+lies in. What was judged is not in Potato's file but in the project's data: give that file as items (--items), or have `item` in the
+rows, as these are written here. Not held: when, the guideline; the order shown only where Potato shuffled (it doesn't say). Spans are
+passed over.
 """
 
 import re
@@ -53,7 +54,15 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
             raise record.error(where, f'expected an answer like {{"selection": "A"}}, got {kind(value)}')
         one = cast(dict[str, Any], value)
         if "scale_value" in one:
-            made = Annotation(on.prompt, on.responses, "pair", _scaled(record, one["scale_value"], where), who, seconds=seconds, aspect=aspect_of(question, "pair"))
+            made = Annotation(
+                on.prompt,
+                on.responses,
+                "pair",
+                _scaled(record, one["scale_value"], where),
+                who,
+                seconds=seconds,
+                aspect=aspect_of(question, "pair"),
+            )
             yield with_beside(made, record, cast(dict[str, Any], row.get(BESIDE) or {}).get(question))
         else:
             said += _said(record, on, question, one, where)
@@ -121,7 +130,9 @@ def _said(record: Record, on: Judged, question: str, one: dict[str, Any], where:
         return [Said(question, "write", record.as_text(one[texts[0]], f"{where}.{texts[0]}"))]
     chosen = [name for name, value in one.items() if value not in (False, None, "", "false")]
     if len(chosen) != 1:
-        raise record.error(where, f"holds {len(chosen)} answers at once ({', '.join(chosen)}); leave the question out with --without {question}")
+        raise record.error(
+            where, f"holds {len(chosen)} answers at once ({', '.join(chosen)}); leave the question out with --without {question}"
+        )
     label = chosen[0].removeprefix("scale_")
     if re.fullmatch(r"-?[0-9]+", label):
         return [Said(question, "rate", int(label))]
@@ -137,7 +148,9 @@ def _scaled(record: Record, value: Any, where: str) -> dict[str, Any]:
     except (TypeError, ValueError):
         raise record.error(f"{where}.scale_value", f"expected a number, got {value!r}") from None
     if not -STRONGEST <= number <= STRONGEST:
-        raise record.error(f"{where}.scale_value", f"{value} is beyond the scale of -{STRONGEST} to {STRONGEST}; a strength is at most {STRONGEST}")
+        raise record.error(
+            f"{where}.scale_value", f"{value} is beyond the scale of -{STRONGEST} to {STRONGEST}; a strength is at most {STRONGEST}"
+        )
     if number == 0:
         return {"winner": "tie"}
     return {"winner": int(number > 0), "strength": abs(number)}

@@ -28,7 +28,9 @@ def recognize(row: Row) -> bool:
 
 def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     """The annotation."""
-    row: dict[str, Any] = {name: _nested(record, name, value) for name, value in record.values.items() if name != "id" and value is not None}
+    row: dict[str, Any] = {
+        name: _nested(record, name, value) for name, value in record.values.items() if name != "id" and value is not None
+    }
     if lacking := sorted(FIELDS - set(row)):
         raise UserError(f"{record.where}: the field '{lacking[0]}' is missing; a raw annotation has {', '.join(sorted(FIELDS))}")
     try:

@@ -1,12 +1,13 @@
 """A list of votes beside what was voted on: crowd workers who chose one of several answers, or said yes or no of one.
 
-    {"context": ..., "question": ..., "answers": [a, b, c], "votes": [{"worker": "w-36", "answer": "ans_1"}, ...]}            BBQ's validation
-    {"article": ..., "summary_sentences": [{"sentence": ..., "responses": [{"worker_id": 0, "response": "yes"}, ...]}]}      QAGS
+    {"context": ..., "question": ..., "answers": [a, b, c], "votes": [{"worker": "w-36", "answer": "ans_1"}, ...]}          BBQ's validation
+    {"article": ..., "summary_sentences": [{"sentence": ..., "responses": [{"worker_id": 0, "response": "yes"}, ...]}]}    QAGS
 
-A choice among K > 2 is a ranking of two tiers: the chosen answer above the others, which stay tied, since nothing was said of their order;
-among two it is a pair. `ans_1` counts from 0, as BBQ does. QAGS (Wang et al. 2020) asks whether a sentence of a summary is supported by the
-article: a binary judgement of the aspect `factuality`, the article being the prompt. Held: who. Not held: when, how long, the order shown.
-Votes without an answer are passed over; a known right answer (`gold`) is kept as a tag of the prompt and is nobody's vote.
+A choice among K > 2 is a ranking of two tiers: the chosen answer above the others, which stay tied, since nothing was said of their
+order; among two it is a pair. `ans_1` counts from 0, as BBQ does. QAGS (Wang et al. 2020) asks whether a sentence of a summary is
+supported by the article: a binary judgement of the aspect `factuality`, the article being the prompt. Held: who. Not held: when, how
+long, the order shown. Votes without an answer are passed over; a known right answer (`gold`) is kept as a tag of the prompt and is
+nobody's vote.
 """
 
 import re
@@ -69,9 +70,9 @@ def _sentences(record: Record) -> Iterator[Annotation | Passed]:
     prompt = prompt_of(record, record.values.get("article"), "article", tags_of(record.values, *TAGS))
     for number, one in enumerate(cast(list[Any], record.values["summary_sentences"])):
         where = f"summary_sentences[{number}]"
-        if not isinstance(one, dict) or not isinstance(one.get("responses"), list):
-            raise record.error(where, f"expected a sentence and the responses to it, got {kind(one)}")
-        sentence = cast(dict[str, Any], one)
+        sentence = cast(dict[str, Any], one) if isinstance(one, dict) else {}
+        if not isinstance(sentence.get("responses"), list):
+            raise record.error(where, "expected a sentence and the responses to it")
         on = Judged(prompt, (Response(record.as_text(sentence.get("sentence"), f"{where}.sentence")),), ("sentence",))
         for n, vote in enumerate(cast(list[Any], sentence["responses"])):
             yield _supported(record, on.prompt, on, vote, f"{where}.responses[{n}]")
@@ -128,7 +129,9 @@ def _word(a: Annotation) -> str:
         return f"ans_{winner}" if isinstance(winner, int) else winner
     if a.task == "ranking" and len(a.answer["tiers"]) == 2 and len(a.answer["tiers"][0]) == 1:
         return f"ans_{a.answer['tiers'][0][0]}"
-    raise UserError(f"annotation {a.id} by {a.annotator}: a vote chooses one answer, this {a.task} says something else; write raw rows instead")
+    raise UserError(
+        f"annotation {a.id} by {a.annotator}: a vote chooses one answer, this {a.task} says something else; write raw rows instead"
+    )
 
 
 def _number(name: str) -> int | str:

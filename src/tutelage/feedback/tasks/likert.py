@@ -11,7 +11,7 @@ from typing import Any, ClassVar, cast
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter, on_screen, stored
-from tutelage.feedback.signals import Signal, labels_of
+from tutelage.feedback.signals import Gives, Signal, labels_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, Option, answers_to
 
 LOWEST, HIGHEST = 1, 7
@@ -23,9 +23,9 @@ RATING = Field("value", "scale", "Rating", tuple(Option(str(n), WORDS.get(n, str
 class Likert:
     """`values[place]` is the rating of the response at a place, 1 to 7."""
 
-    responses: ClassVar = range(1, 27)
-    gives: ClassVar = "labels"
-    Options = NoOptions
+    responses: ClassVar[range] = range(1, 27)
+    gives: ClassVar[Gives] = "labels"
+    Options: ClassVar[type[Any]] = NoOptions
 
     values: tuple[int, ...]
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
 from tutelage.feedback.places import fits
-from tutelage.feedback.signals import Signal
+from tutelage.feedback.signals import Gives, Signal
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, Option, answer_to, is_text, words
 
 Kind = Literal["plain", "few_shot", "use_case"]
@@ -37,9 +37,9 @@ USE_CASE = Field("use_case", "text", "Use case", required=False, help="Only for 
 class Prompt:
     """What was written, and of which kind it is."""
 
-    responses: ClassVar = range(1)
-    gives: ClassVar = "texts"
-    Options = NoOptions
+    responses: ClassVar[range] = range(1)  # none: a range of K = 0 alone
+    gives: ClassVar[Gives] = "texts"
+    Options: ClassVar[type[Any]] = NoOptions
 
     kind: Kind
     text: str
