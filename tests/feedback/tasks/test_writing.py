@@ -135,7 +135,7 @@ def test_an_edit_begins_with_the_response():
     [
         ({"kind": "use_case", "text": "x"}, r"^Use case: write what the assistant is wanted for\.$"),
         ({"kind": "plain", "text": "x", "use_case": "y"}, "^Use case: leave it empty"),
-        ({"text": "x"}, "^Kind: pick one of Plain"),
+        ({"text": "x"}, r"^Kind: pick one of Plain, Few-shot, Use case\.$"),
         ({"kind": "plain", "text": ""}, r"^Prompt: write something\.$"),
     ],
 )

@@ -15,8 +15,8 @@ from tutelage.feedback.signals import Gives, Signal, labels_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, Option, answers_to
 
 LOWEST, HIGHEST = 1, 7
-WORDS = {1: "1, as bad as can be", 4: "4, middling", 7: "7, as good as can be"}
-RATING = Field("value", "scale", "Rating", tuple(Option(str(n), WORDS.get(n, str(n)), str(n)) for n in range(1, 8)), each=True)
+ENDS = {LOWEST: "1 (worst)", HIGHEST: "7 (best)"}
+RATING = Field("value", "scale", "Rating", tuple(Option(str(n), ENDS.get(n, str(n)), str(n)) for n in range(1, 8)), each=True)
 
 
 @dataclass(frozen=True)

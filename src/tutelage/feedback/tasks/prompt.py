@@ -23,14 +23,11 @@ KIND = Field(
     "kind",
     "choice",
     "Kind",
-    (
-        Option("plain", "Plain: any task", "1"),
-        Option("few_shot", "Few-shot: an instruction, then queries with answers to it", "2"),
-        Option("use_case", "For a use case", "3"),
-    ),
+    tuple(Option(kind, NAMES[kind], str(n)) for n, kind in enumerate(NAMES, start=1)),
+    help="Plain: any task. Few-shot: an instruction, then several queries with answers. Use case: what somebody wants an assistant for.",
 )
 TEXT = Field("text", "text", "Prompt")
-USE_CASE = Field("use_case", "text", "Use case", required=False, help="Only for that kind: what somebody wants the assistant for")
+USE_CASE = Field("use_case", "text", "Use case", required=False, help="Only for that kind: what it is")
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class Prompt:
         if kind == "use_case" and not use_case:
             raise UserError("Use case: write what the assistant is wanted for.")
         if kind != "use_case" and use_case:
-            raise UserError("Use case: leave it empty, or pick the kind 'For a use case'.")
+            raise UserError("Use case: leave it empty, or pick the kind Use case.")
         return cls.from_answer({"kind": kind, "text": text, "use_case": use_case})
 
     def to_form(self, shown: Sequence[int], options: NoOptions = NONE) -> dict[str, str]:
