@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from tutelage.core.text import Prompt
 from tutelage.feedback.places import letter, on_screen
 from tutelage.feedback.site.safe import Shown, shown
+from tutelage.feedback.study.questions import Question
 from tutelage.feedback.study.sheet import Sheet
 from tutelage.feedback.tasks.form import Field, Kind, Option
 
@@ -85,9 +86,9 @@ class SheetView:
     asks: tuple[str, ...]
     cards: tuple[Card, ...]
     asked: tuple[Asked, ...]
-    """Fields at the foot: what is picked or typed about all responses together."""
+    """The field at the foot: what is picked or typed about all responses together."""
     written: tuple[Asked, ...]
-    """Texts to write, in the middle of the page."""
+    """Texts to write, and further choices, below the responses."""
     flags: tuple[Flag, ...]
     values: Mapping[str, str]
     """What the fields hold: a draft, or the answer given before."""
@@ -113,20 +114,22 @@ def view_of(sheet: Sheet, reference: str, values: Mapping[str, str] | None = Non
     """A sheet as its page shows it; `values` (what a person just sent) stand before the sheet's own."""
     k = len(sheet.item.responses)
     held = sheet.draft if values is None else values
-    fields = [(_asked(question.name, field), field) for question in sheet.questions for field in question.form(k)]
+    alone = len(sheet.questions) == 1
+    fields = [(_asked(question, field, alone or len(question.form(k)) > 1), field) for question in sheet.questions for field in question.form(k)]
     flags = tuple(Flag(question.name, f.name, f.label or f.name, f.key) for question in sheet.questions for f in question.flags)
     beside = tuple(asked for asked, field in fields if not field.each)
-    written = tuple(asked for asked in beside if k == 0 or asked.kind == "text")
+    foot = tuple(asked for asked in beside if k and asked.kind != "text")
+    foot = foot if len(foot) == 1 else tuple(asked for asked in foot if asked.kind == "order")[:1]
     return SheetView(
         item=reference,
         submit=sheet.submit,
         category=sheet.item.category,
         warning=sheet.item.warning,
         turns=turns_of(sheet.item.prompt),
-        asks=tuple(dict.fromkeys(question.words(k) for question in sheet.questions)),
+        asks=tuple(question.words(k) for question in sheet.questions if alone or len(question.form(k)) > 1 or not question.ask),
         cards=_cards(sheet, [(asked, field) for asked, field in fields if field.each], flags if k else (), held),
-        asked=tuple(asked for asked in beside if asked not in written),
-        written=written,
+        asked=foot,
+        written=tuple(asked for asked in beside if asked not in foot),
         flags=flags if k else (),
         values=held,
         practice=sheet.purpose == "practice",
@@ -152,9 +155,11 @@ def _cards(sheet: Sheet, each: list[tuple[Asked, Field]], flags: tuple[Flag, ...
     return tuple(cards)
 
 
-def _asked(question: str, field: Field) -> Asked:
-    name = f"{question}.{field.name}"
-    return Asked(name, field.kind, field.label, field.options, field.required, field.low, field.high, field.help)
+def _asked(question: Question, field: Field, by_name: bool) -> Asked:
+    """A field under its own label; one of several questions' that has only this field, under the question's words."""
+    name = f"{question.name}.{field.name}"
+    label = field.label if by_name or not question.ask else question.ask
+    return Asked(name, field.kind, label, field.options, field.required, field.low, field.high, field.help)
 
 
 def _told(text: str, calls: tuple[str, ...]) -> str:

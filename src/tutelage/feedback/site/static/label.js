@@ -55,7 +55,7 @@ const answered = (field) =>
   field.querySelector("input:checked") !== null ||
   [...field.querySelectorAll("input[type=number], input[type=text], textarea")].some((input) => input.value.trim());
 
-function go(field, focus = true) {
+function go(field, focus = true, scroll = true) {
   for (const other of stops()) other.classList.toggle("stop-now", other === field);
   stop = field;
   if (!field) return;
@@ -63,7 +63,7 @@ function go(field, focus = true) {
   if (card) choose(Number(card.dataset.place), false);
   const text = field.querySelector("input[type=number], input[type=text]:not([data-order]), textarea");
   if (text && focus) text.focus();
-  else field.scrollIntoView({ block: "nearest" });
+  else if (scroll && !field.closest(".foot")) field.scrollIntoView({ block: "nearest" });
 }
 
 function nextOpen() {
@@ -171,7 +171,7 @@ async function send() {
     if (!answer.ok) return (tell(told.error, "wrong"), true);
     draft.forget();
     // The same answer under the same token is kept once; sending it as a form shows what there is to say after it.
-    if (told.after) form.submit();
+    if (told.after) HTMLFormElement.prototype.submit.call(form); // a field is named submit
     else location.assign(told.next);
   } catch {
     tell("Not sent: the server can't be reached. Your answer stays here; press Enter to try again.", "wrong");
@@ -203,7 +203,6 @@ const DOES = {
   columns,
   help: () => (help.open ? help.close() : help.showModal(), true),
   guideline: () => {
-    const guide = form.querySelector(".guide details");
     if (guide) guide.open = !guide.open;
     return Boolean(guide);
   },
@@ -278,6 +277,15 @@ if (list) {
   for (const card of list.children) names(card);
   addEventListener("resize", () => reachable(list));
 }
+const guide = form.querySelector(".guide details");
+if (guide) {
+  // On a small screen the guideline is read first, and then out of the way until it is asked for.
+  const where = `guideline:${across.matches ? "beside" : "above"}`;
+  if (localStorage.getItem(where) === "closed") guide.open = false;
+  guide.addEventListener("toggle", () => localStorage.setItem(where, guide.open ? "open" : "closed"));
+  form.addEventListener("input", () => across.matches || localStorage.getItem(where) || localStorage.setItem(where, "closed"));
+}
 const first = stops().find((field) => field.dataset.required && !answered(field));
-if (first && !order) go(first, false);
+if (first && !order) go(first, false, false);
 sentence();
+document.documentElement.dataset.ready = "yes";
