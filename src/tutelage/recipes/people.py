@@ -16,12 +16,15 @@ from tutelage.core.files import write_atomic
 from tutelage.core.settings import Plain, read_yaml, write_yaml
 from tutelage.core.text import Message, Prompt, Response, content_id
 from tutelage.feedback.store import Store
+from tutelage.feedback.store.events import Purpose
 from tutelage.feedback.study.desk import Desk
 from tutelage.feedback.study.items import read_items
 from tutelage.feedback.study.study import Study, read_study
 from tutelage.recipes.work import Work
 
 PAGE, ITEMS, ANSWERS = "study.yaml", "items.jsonl", "study.sqlite"
+JUDGED: tuple[Purpose, ...] = ("work", "adjudication")
+"""The purposes of what is learnt from and counted: not practice, gold or repeats."""
 LOOK = 1.0
 """Seconds between two looks at how much is judged."""
 

@@ -1,13 +1,14 @@
 """Evaluate: every eval on every stage, compared pair by pair, and one page that says it."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
@@ -19,7 +20,9 @@ from tutelage.evals.probe import curves
 from tutelage.evals.subject import Artifact as Subject
 from tutelage.evals.suite import Measured
 from tutelage.models.sampling import Sampling
+from tutelage.recipes import people
 from tutelage.recipes.budget import HELD_OUT, answer_tokens, budget
+from tutelage.recipes.comparing import Judged, judged_by_people
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.subjects import Subjects, measured_on
@@ -38,8 +41,18 @@ class Evaluate:
 
     models: Annotated[tuple[str, ...], MinLen(1)]
     """Stages to measure, in the order of the report; `model` is the recipe's own. Reward models too."""
-    evals: Annotated[tuple[str, ...], MinLen(1)]
-    """Files in `evals/` by name, or yours by import path; the first is what the report begins with."""
+    evals: tuple[str, ...] = ()
+    """Files in `evals/` by name, or yours by import path; the first is what the report begins with. May be empty where people judge."""
+    by: Literal["evals", "people"] = "evals"
+    """people: beside the evals, a site opens where people compare each model with the first one, blind, and the run waits for them."""
+    ask: Annotated[int, Ge(1)] = 100
+    """For people: prompts to ask about."""
+    overlap: Annotated[int, Ge(1)] = 1
+    """For people: how many judge each pair."""
+    study: str | None = None
+    """For people: a study's page with guidelines, people, practice, ...; its questions and items are the stage's."""
+    enough: Annotated[float, Gt(0.0), Le(1.0)] = 1.0
+    """For people: the share of answers at which the run goes on."""
     prompts: str | None = "prompts"
     """The input whose eval split is answered."""
     text: str | None = "text"
@@ -63,6 +76,10 @@ class Evaluate:
         return {f"models.{n}": name for n, name in enumerate(self.models)} | {k: v for k, v in given.items() if v}
 
     def check(self, context: Context) -> None:
+        if self.by == "people":
+            self._check_people(context)
+        elif not self.evals:
+            raise context.fault("evals", "names no eval; name one, or set by: people")
         for n, name in enumerate(self.evals):
             suite.load(name, context.place(f"evals.{n}"))
         for n, text in enumerate(self.claims):
@@ -70,6 +87,19 @@ class Evaluate:
                 read_claim(text)
             except UserError as error:
                 raise context.fault(f"claims.{n}", str(error)) from None
+
+    def _check_people(self, context: Context) -> None:
+        if len(self.models) < 2:
+            raise context.fault("models", "people compare models with the first one; name two or more")
+        if self.prompts is None:
+            raise context.fault("prompts", "people judge answers to prompts; name an input of prompts")
+        if self.study is not None:
+            try:
+                asked = people.tasks_of(Path(self.study))
+            except UserError as error:
+                raise context.fault("study", str(error)) from None
+            if asked:
+                raise context.fault("study", f"{self.study} asks questions of its own; here the questions are the stage's, take them out")
 
     def expected_tokens(self, context: Context) -> int:
         count = self.count or budget(context.model).answered_prompts
@@ -88,10 +118,18 @@ class Evaluate:
             subjects.with_pairs(judged.parent, self.pair_prompts or sized.pair_prompts, 4)
             chosen = [self._subject(work, subjects, n) for n in range(len(self.models))]
         evals = [suite.load(name) for name in self.evals]
+        judged = self._judged(work, chosen) if self.by == "people" else Judged()
         measured = suite.measure(chosen, evals, meter, work.name)
-        found = self._findings(work, chosen, measured, given)
+        measured = Measured((*judged.results, *measured.results), (*judged.notes, *measured.untested))
+        found = self._findings(work, chosen, measured, given, judged.people)
         report.write(found, work.dir)
-        return {"sentence": report.as_json(found)["sentence"], "answers": len(subjects.on.prompts)}
+        told = {"annotators": judged.people, "store": judged.store} if judged.people else {}
+        return {"sentence": report.as_json(found)["sentence"], "answers": len(subjects.on.prompts), **told}
+
+    def _judged(self, work: Work, chosen: Sequence[Subject]) -> Judged:
+        page = Path(self.study) if self.study else None
+        policies = [subject for subject in chosen if subject.kind == "policy"]
+        return judged_by_people(work, policies, self.ask, self.overlap, page, self.enough)
 
     def _subject(self, work: Work, subjects: Subjects, n: int) -> Subject:
         source = work.sources[f"models.{n}"]
@@ -101,7 +139,9 @@ class Evaluate:
             return subjects.folder("model", source.path)
         raise UserError(f"stage {work.name}: {self.models[n]} can't be measured: it is a model that is yet to be made")
 
-    def _findings(self, work: Work, chosen: list[Subject], measured: Measured, given: dict[str, Input]) -> Findings:
+    def _findings(
+        self, work: Work, chosen: list[Subject], measured: Measured, given: dict[str, Input], judges: Mapping[str, int]
+    ) -> Findings:
         results, comparisons = measured.results, compare_all(measured.results)
         stages = self._stages(work)
         plain = Findings(work.recipe, stages, results, comparisons)
@@ -117,7 +157,7 @@ class Evaluate:
             examples=shown,
             picked=picked,
             data=tuple(Source(name, source.given, 0, hash=source.hash[:12]) for name, source in given.items()),
-            people=self._people(work),
+            people=(*self._people(work), *(Source(name, work.name, n, "judgements") for name, n in judges.items())),
             untested=measured.untested,
             judgements=judged_claims(plain, [read_claim(text) for text in self.claims]),
             settings=yaml.safe_dump({s.name: dict(s.settings) for s in stages}, sort_keys=False, allow_unicode=True),
@@ -128,7 +168,7 @@ class Evaluate:
     def _examples(self, policies: list[Subject], plain: Findings) -> tuple[Any, str]:
         """Picked by rule: what the headline stage gained and lost; without a truth the first prompts."""
         main = next((s for s in policies if s.stage == headline_stage(plain)), policies[-1])
-        own = plain.result(self.evals[0], main.stage)
+        own = plain.result(self.evals[0], main.stage) if self.evals else None
         before = next((s for s in policies if s.stage == plain.parent(main.stage)), None)
         if own is None or main.material.grade is None:
             return examples.first(policies)

@@ -160,10 +160,10 @@ class Label:
         answered = people.judged(work, study, self.enough)
         whole = {(a.prompt.id, tuple(r.id for r in a.responses)): a for a in said}
         found: list[Annotation] = []
-        for annotation in answered.read(task=self.task, purposes=("work", "adjudication")):
+        for annotation in answered.read(task=self.task, purposes=people.JUDGED):
             sampled = whole[annotation.prompt.id, tuple(r.id for r in annotation.responses)]
             found.append(replace(annotation, prompt=sampled.prompt, responses=sampled.responses))
-        work.journal({"people": answered.annotators(("work", "adjudication")), "store": answered.hash})
+        work.journal({"people": answered.annotators(people.JUDGED), "store": answered.hash})
         return found
 
     def _assigned(self, prompt: Prompt, seed: int) -> list[str]:

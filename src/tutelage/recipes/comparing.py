@@ -1,0 +1,52 @@
+"""People compare what models said, in the middle of a run: the study that asks them, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tutelage.core.errors import UserError
+from tutelage.core.settings import Plain
+from tutelage.core.text import Response
+from tutelage.evals.eval import Result, Subject
+from tutelage.evals.head_to_head import QUESTIONS, alone, asked, results
+from tutelage.recipes import people
+from tutelage.recipes.work import Work
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What people found."""
+
+    results: tuple[Result, ...] = ()
+    people: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many judgements each gave."""
+    store: str = ""
+    """Hash of what they said."""
+    notes: tuple[str, ...] = ()
+    """What the report's reader must know about it."""
+
+
+def judged_by_people(work: Work, subjects: Sequence[Subject], prompts: int, overlap: int, page: Path | None, enough: float) -> Judged:
+    """Each subject's answers against the first one's, to the first `prompts` prompts, before people; waits for them."""
+    if len(subjects) < 2:
+        raise UserError(f"stage {work.name}: people compare models with the first one, and there is {len(subjects)} that answers")
+    baseline, chosen = subjects[0].stage, subjects[0].material.prompts[:prompts]
+    said = {s.stage: [Response(a.text, finished=a.finished, by=s.stage) for (a,) in s.answers(chosen)] for s in subjects}
+    different, same = asked(chosen, said, baseline)
+    ties = tuple(f"{stage} and {baseline} gave {len(n)} of {len(chosen)} answers alike: ties" for stage, n in same.items() if n)
+    if not different:
+        raise UserError(f"stage {work.name}: all models say the same to all {len(chosen)} prompts, so there is nothing to compare")
+    people.write_items(work.dir, different)
+    own: dict[str, Plain] = {
+        "title": "Which answer is better?",
+        "questions": [dict(question) for question in QUESTIONS],
+        "overlap": overlap,
+        "seed": work.seed,
+        "people": people.enough_for(overlap),
+    }
+    store = people.judged(work, people.study_of(work.dir, page, own), enough)
+    annotations = list(store.read(purposes=people.JUDGED))
+    counted = store.annotators(people.JUDGED)
+    work.journal({"people": counted, "store": store.hash})
+    who = ("one person judged: the intervals know nothing of how people differ",) if alone(annotations) else ()
+    return Judged(results(annotations, same, baseline), counted, store.hash, (*ties, *who))
