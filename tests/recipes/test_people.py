@@ -1,6 +1,7 @@
 """A run that waits for people: they judge through the site while it waits, and what they said is learnt from under their names."""
 
 import _thread
+import json
 import re
 import socket
 import threading
@@ -161,6 +162,41 @@ def test_accept_goes_on_with_what_is_there_and_says_when_there_is_nothing(tmp_pa
     outcome = run(recipe, tmp_path / "run", Heard(), door=replace(ANY, accept=True))
     assert outcome.artifacts["judged"].results["annotators"] == {"ann-01": 2}
     assert outcome.artifacts["reward"].results["annotations"] == 2
+
+
+COMPARED = """\
+schema: 1
+model: {new: nano}
+inputs: {text: synthetic:text, demonstrations: synthetic:demonstrations, prompts: synthetic:prompts}
+stages:
+  base:  {method: pretrain, data: text, tokens: 8000}
+  other: {like: base, tokens: 12000}
+  eval:  {method: evaluate, models: [base, other], by: people, ask: 4, overlap: 2, count: 6, sampling: {max_tokens: 8}}
+"""
+
+
+def prefer(link: str) -> None:
+    """Somebody who likes the longer answer, wherever it stands, and finds everything middling."""
+    with httpx.Client(follow_redirects=True, base_url=link.partition("/join/")[0]) as browser:
+        shown = sent(browser, link, browser.get(link).text)
+        while 'name="better.' in shown:
+            assert "base" not in shown.partition('<section class="answers"')[2]  # blind
+            fields = {"better.winner": "a", "quality.value-0": "4", "quality.value-1": "3"}
+            shown = sent(browser, "/submit", shown, fields)
+
+
+def test_people_compare_models_blind_and_the_report_says_who_judged(tmp_path: Path):
+    heard = Heard()
+    with meanwhile(heard, ("ann-01", "ann-02"), prefer):
+        outcome = run(load(page(tmp_path, COMPARED)), tmp_path / "run", heard, door=ANY)
+    told = json.loads((outcome.artifacts["eval"].path / "report.json").read_text())
+    assert outcome.artifacts["eval"].results["annotators"] == {"ann-01": 8, "ann-02": 8}
+    found = {(name, stage): figures for name, stages in told["evals"].items() for stage, figures in stages.items()}
+    first = Store(outcome.artifacts["eval"].path / "study.sqlite").read(task="pair")
+    wins = [a.responses[a.answer["winner"]].by == "other" for a in first]
+    assert len(wins) == 8 and found["preferred", "other"]["mean"] == pytest.approx(sum(wins) / 8)
+    ratings = [found["quality", stage]["mean"] for stage in ("base", "other")]
+    assert sum(ratings) == pytest.approx(7.0) and {row["name"] for row in told["people"]} == {"ann-01", "ann-02"}
 
 
 class Stopped(Exception):
