@@ -1,4 +1,4 @@
-"""The store: each annotation once, whole batches, whoever writes and however it dies."""
+"""The store: each annotation once, whole batches, whoever writes and however it dies; on SQLite and on PostgreSQL."""
 
 import os
 import signal
@@ -16,6 +16,7 @@ from tutelage.core.errors import Interrupted, UserError
 from tutelage.feedback.annotation import from_plain, to_plain
 from tutelage.feedback.filters import Filter
 from tutelage.feedback.store import Store
+from tutelage.feedback.store.events import Event
 
 WRITER = [sys.executable, os.path.join(os.path.dirname(__file__), "writer.py")]
 
@@ -48,8 +49,8 @@ def test_the_id_is_that_of_the_content_and_not_of_the_clock():
     assert replace(a, weight=1).id == a.id
 
 
-def test_appending_twice_changes_nothing(tmp_path):
-    store = Store(tmp_path / "new" / "store.db")
+def test_appending_twice_changes_nothing(place):
+    store = Store(place)
     batch = [annotation(n) for n in range(10)]
     assert store.append([*batch, batch[0]]) == 10
     before = store.hash, store.count
@@ -58,8 +59,8 @@ def test_appending_twice_changes_nothing(tmp_path):
     assert before[1] == 10 and store.count == 11 and store.hash != before[0]
 
 
-def test_what_is_read_depends_on_the_set_alone(tmp_path):
-    one, two = Store(tmp_path / "one.db"), Store(tmp_path / "two.db")
+def test_what_is_read_depends_on_the_set_alone(place, tmp_path):
+    one, two = Store(place), Store(tmp_path / "two.db")
     batch = [annotation(n) for n in range(20)]
     one.append(batch)
     for a in reversed(batch):
@@ -68,8 +69,8 @@ def test_what_is_read_depends_on_the_set_alone(tmp_path):
     assert one.hash == two.hash
 
 
-def test_reading_by_annotator_and_task(tmp_path):
-    store = Store(tmp_path / "store.db")
+def test_reading_by_annotator_and_task(place):
+    store = Store(place)
     store.append([*(annotation(n) for n in range(10)), replace(annotation(0), task="other")])
     assert store.annotators() == {"ann-00": 5, "ann-01": 3, "ann-02": 3}
     assert {a.annotator for a in store.read(without=("ann-01",))} == {"ann-00", "ann-02"}
@@ -78,8 +79,8 @@ def test_reading_by_annotator_and_task(tmp_path):
     assert list(store.read(annotators=[])) == []
 
 
-def test_a_filter_stands_at_the_consumer(tmp_path):
-    store = Store(tmp_path / "store.db")
+def test_a_filter_stands_at_the_consumer(place, tmp_path):
+    store = Store(place)
     store.append(annotation(n) for n in range(9))
     everything, fewer = Filter("preferences"), Filter("preferences", ("ann-01",))
     assert everything.hash(store) == store.hash
@@ -90,8 +91,8 @@ def test_a_filter_stands_at_the_consumer(tmp_path):
     assert fewer.hash(store) == without.hash != store.hash
 
 
-def test_a_filter_refuses_who_is_not_there(tmp_path):
-    store = Store(tmp_path / "store.db")
+def test_a_filter_refuses_who_is_not_there(place):
+    store = Store(place)
     store.append(annotation(n) for n in range(3))
     with pytest.raises(UserError, match="preferences: without: nobody named 'ann-1' annotated here; did you mean 'ann-01'"):
         Filter("preferences", ("ann-1",)).hash(store)
@@ -99,22 +100,33 @@ def test_a_filter_refuses_who_is_not_there(tmp_path):
         Filter("preferences", ("ann-00", "ann-01", "ann-02")).read(store)
 
 
-def test_a_batch_is_stored_whole_or_not_at_all(tmp_path):
-    store = Store(tmp_path / "store.db")
+def test_a_batch_is_stored_whole_or_not_at_all(place):
+    store = Store(place)
     store.append([annotation(0)])
     with pytest.raises(TypeError):
         store.append([annotation(1), replace(annotation(2), answer={"winner": object()})])
-    with sqlite3.connect(tmp_path / "store.db") as raw:  # a fault of the database in the middle of a batch
+    twice = Event("form", "skip", "ann-01")
+    with pytest.raises(IntegrityError):  # a fault of the database in the middle of a batch
+        store.record([twice, replace(twice, n=1), twice])
+    assert store.ids() == [annotation(0).id] and len(list(store.events())) == 1
+    assert store.record([twice]) and not store.record([twice, replace(twice, n=1)])
+    assert [event.id for event in store.events(after=1)] == ["form-0"]
+
+
+def test_the_disks_fault_in_a_batch_undoes_it(tmp_path):
+    store = Store(tmp_path / "store.db")
+    store.append([annotation(0)])
+    with sqlite3.connect(tmp_path / "store.db") as raw:
         here = f"WHEN new.id = '{annotation(5).id}'"
-        raw.execute(f"CREATE TRIGGER stop BEFORE INSERT ON annotations {here} BEGIN SELECT RAISE(ABORT, 'no'); END")
+        raw.execute(f"CREATE TRIGGER stop BEFORE INSERT ON events {here} BEGIN SELECT RAISE(ABORT, 'no'); END")
     with pytest.raises(IntegrityError):
         store.append(annotation(n) for n in range(3, 8))
     assert store.ids() == [annotation(0).id]
 
 
 @pytest.mark.parametrize("after", [1, 4])
-def test_a_killed_writer_leaves_whole_batches(tmp_path, after):
-    place, batch, last = tmp_path / "store.db", 20, 4000
+def test_a_killed_writer_leaves_whole_batches(place, after):
+    batch, last = 20, 4000
     writer = start_writer(place, 0, last, batch)
     seen = [int(writer.stdout.readline()) for _ in range(after)]
     os.kill(writer.pid, signal.SIGKILL)
@@ -126,19 +138,20 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path, after):
     assert {annotation(n).id for start in said for n in range(start, start + batch)} <= kept
     store.append(annotation(n) for n in range(400))
     assert len(set(store.ids())) == store.count >= 400
-    with sqlite3.connect(place) as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    if "://" not in place:
+        with sqlite3.connect(place) as raw:
+            assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_two_writers_at_once(tmp_path):
-    place = tmp_path / "store.db"
+def test_two_writers_at_once(place):
     writers = [start_writer(place, 0, 200, 5), start_writer(place, 100, 300, 5)]
     while any(w.poll() is None for w in writers):
         assert Store(place).count % 5 == 0
     assert [w.wait() for w in writers] == [0, 0]
     assert set(Store(place).ids()) == {annotation(n).id for n in range(300)}
-    with sqlite3.connect(place) as raw:
-        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    if "://" not in place:
+        with sqlite3.connect(place) as raw:
+            assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_missing_store_is_empty_or_refused_but_never_made_by_reading(tmp_path):
@@ -163,11 +176,11 @@ def test_what_is_no_store_is_refused(tmp_path):
         list(Store(tmp_path / "other.db").read())
 
 
-def test_a_later_releases_store_is_refused(tmp_path):
-    place = tmp_path / "store.db"
-    Store(place).append([annotation(0)])
-    with sqlite3.connect(place) as raw:
-        raw.execute("UPDATE tutelage_schema SET version = 2")
+def test_a_later_releases_store_is_refused(place):
+    store = Store(place)
+    store.append([annotation(0)])
+    with store.database.turn() as connection:
+        connection.exec_driver_sql("UPDATE tutelage_schema SET version = 3")
     for use in (lambda: list(Store(place).read()), lambda: Store(place).append([annotation(1)])):
         with pytest.raises(UserError, match="later release"):
             use()
@@ -187,3 +200,7 @@ def test_a_new_store_waits_for_another_that_is_being_made(tmp_path):
     release.start()
     assert Store(place).append([annotation(0)]) == 1
     release.join()
+
+
+def test_a_store_in_a_folder_that_is_not_there_yet(tmp_path):
+    assert Store(tmp_path / "new" / "deep" / "store.db").append([annotation(0)]) == 1

@@ -90,9 +90,12 @@ class Filter:
 
     def check(self, store: Store) -> None:
         """UserError when `without` or `weights` names somebody who annotated nothing, or when nobody is left."""
-        if not self.without and not self.weights:
-            return
-        known = list(store.annotators())
+        if self.without or self.weights:
+            self.among(store.annotators())
+
+    def among(self, annotators: Iterable[str]) -> None:
+        """The same as `check`, of these annotators."""
+        known = list(annotators)
         for setting, names in (("without", self.without), ("weights", self.weights)):
             for name in names:
                 if name not in known:

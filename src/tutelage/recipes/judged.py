@@ -1,5 +1,6 @@
 """Annotations on their way into an objective: read from a stage's store or a user's file, filtered, turned into trees."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,14 +52,27 @@ def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], di
         if not filter_.plain:
             told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
     else:
-        if filter_.without or not filter_.plain:
-            settings = "preferences.without, aggregate, minimum_agreement and weights"
-            raise UserError(f"stage {work.name}: {settings} are about annotators, but a file's rows name nobody")
-        found = sorted(material.preferences(work.input("preferences"), "label"), key=lambda a: a.id)
-        told = {"consumed": {work.input("preferences").name: len(found)}, "consumed_hash": work.input("preferences").hash}
+        found, told = _of_file(work, preferences)
     if not found:
         raise UserError(f"stage {work.name}: there are no annotations to learn from")
     return found, told
+
+
+def _of_file(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
+    """A file's annotations, filtered as those of a stage where its rows name people."""
+    source, filter_ = work.input("preferences"), filter_of(preferences)
+    given = sorted(material.preferences(source, "label"), key=lambda a: a.id)
+    people = Counter(a.annotator for a in given)
+    if filter_.plain and not filter_.without:
+        return given, {"consumed": dict(sorted(people.items())), "consumed_hash": source.hash}
+    if set(people) == {source.name}:
+        settings = "preferences.without, aggregate, minimum_agreement and weights"
+        raise UserError(f"stage {work.name}: {settings} are about annotators, but a file's rows name nobody")
+    filter_.among(people)
+    raw = [a for a in given if a.annotator not in filter_.without]
+    taken = filter_.applied(raw)
+    told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash_over(a.id for a in raw)}
+    return list(taken.annotations), told | ({} if filter_.plain else {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped})
 
 
 def preference_trees(annotations: Sequence[Annotation], render: Renderer, objective: str) -> list[Tree]:

@@ -2,7 +2,7 @@
 
 import typer
 
-from tutelage.cli.label import power, simulate, stats
+from tutelage.cli.label import bring, power, simulate, stats, take
 
 app = typer.Typer(help="Have people judge, and see how far they agree.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -12,6 +12,8 @@ def group() -> None:
     """Have people judge, and see how far they agree."""
 
 
+app.command("import")(bring.command)
+app.command("export")(take.command)
 app.command("stats")(stats.command)
 app.command("power")(power.command)
 app.command("simulate")(simulate.command)

@@ -1,0 +1,163 @@
+"""The annotations of a project: append-only, each once, safe when the writer is killed.
+
+A store is a table of events in SQLite (or, by URL, in PostgreSQL). Appending is idempotent by id and one transaction per batch: after
+a kill a batch is there whole or not at all, and appending it again is right in both cases. What a store holds for training is a set:
+its hash is that of the sorted ids and it is read in the order of ids, so two stores with one hash train the same model, whoever wrote
+first.
+
+`read`, `ids`, `annotators`, `count` and `hash` are about annotations that stand: of the purposes that training takes, neither
+superseded nor erased, each id once. `events` has all that ever happened.
+"""
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from tutelage.core.errors import UserError
+from tutelage.core.text import content_id
+from tutelage.feedback.annotation import Annotation, from_plain
+from tutelage.feedback.store import events as rows
+from tutelage.feedback.store.database import Database
+from tutelage.feedback.store.events import LEARNT, Event, Kind, Purpose, event_of, live, machine, row_of
+from tutelage.feedback.store.tables import events
+
+MANY = 500
+"""Ids that are looked up at once."""
+
+
+def hash_of(ids: Iterable[str]) -> str:
+    """The hash of a set of annotations: that of its sorted ids."""
+    return content_id("annotations", sorted(ids))
+
+
+class Store:
+    """A store at a path (SQLite) or a URL (`postgresql://...`).
+
+    With `create` a missing store is made by the first append, and reads as empty until then; without it a missing store is a
+    UserError. A file that is no store, or one of a later release, is a UserError; a full disk, an unwritable directory or a
+    database that is away is Interrupted. A store of an earlier release is brought to today's schema when it is first used.
+    """
+
+    def __init__(self, place: str | Path, create: bool = True) -> None:
+        self.database = Database(place)
+        self.place = self.database.name
+        if not create and not self.database.exists:
+            raise UserError(f"{self.place}: there is no such store of annotations")
+
+    def append(self, annotations: Iterable[Annotation]) -> int:
+        """Add those that are not there yet, all or none of them, as the work of machines; how many were new."""
+        new = {a.id: row_of(machine(a)) for a in annotations}
+        if not new:
+            return 0
+        with self.database.turn() as connection:
+            ids = list(new)
+            for start in range(0, len(ids), MANY):
+                there = connection.execute(sa.select(events.c.id).where(events.c.id.in_(ids[start : start + MANY])))
+                for row in there.all():
+                    del new[row.id]
+            if new:
+                connection.execute(events.insert(), list(new.values()))
+        return len(new)
+
+    def record(self, submit: Sequence[Event]) -> bool:
+        """Add the events of one submit, all or none; False where that submit was there already, and nothing was added."""
+        with self.database.turn() as connection:
+            return rows.write(connection, submit)
+
+    def events(
+        self, after: int = 0, annotator: str | None = None, kinds: Sequence[Kind] | None = None, item: str | None = None
+    ) -> Iterator[Event]:
+        """All that happened after the event of this number, in order; of one annotator, of some kinds, about one item."""
+        query = sa.select(events).where(events.c.number > after).order_by(events.c.number)
+        if annotator is not None:
+            query = query.where(events.c.annotator == annotator)
+        if kinds is not None:
+            query = query.where(events.c.kind.in_(kinds))
+        if item is not None:
+            query = query.where(events.c.item == item)
+        return (event_of(row) for row in self._rows(query))
+
+    def read(
+        self,
+        without: Sequence[str] = (),
+        annotators: Sequence[str] | None = None,
+        task: str | None = None,
+        purposes: Sequence[Purpose] = LEARNT,
+    ) -> Iterator[Annotation]:
+        """Annotations in the order of their ids, those of the annotators `without` left out, only of `annotators` when given."""
+        query = _chosen(sa.select(events.c.annotation, events.c.content), without, annotators, task, purposes)
+        last = ""
+        for row in self._rows(query.order_by(events.c.annotation, events.c.number)):
+            if row.annotation != last:
+                last = row.annotation
+                yield from_plain(json.loads(row.content)["annotation"])
+
+    def ids(
+        self,
+        without: Sequence[str] = (),
+        annotators: Sequence[str] | None = None,
+        task: str | None = None,
+        purposes: Sequence[Purpose] = LEARNT,
+    ) -> list[str]:
+        """Sorted ids of what `read` gives."""
+        query = _chosen(sa.select(events.c.annotation).distinct(), without, annotators, task, purposes)
+        return [row.annotation for row in self._rows(query.order_by(events.c.annotation))]
+
+    def annotators(self, purposes: Sequence[Purpose] = LEARNT) -> dict[str, int]:
+        """How many annotations each annotator gave, by name."""
+        who, n = events.c.annotator, sa.func.count(events.c.annotation.distinct()).label("n")
+        query = _chosen(sa.select(who, n), (), None, None, purposes).group_by(who).order_by(who)
+        return {row.annotator: row.n for row in self._rows(query)}
+
+    def erase(self, annotator: str) -> int:
+        """Empty all that one person said: their events stay as tombstones of kind "erased", by "erased-" and 8 hex digits; nothing else
+        changes. How many. UserError for somebody who isn't there."""
+        with self.database.turn() as connection:
+            found = erase(connection, annotator, tombstone())
+        if not found:
+            raise UserError(f"{self.place}: there is nothing of {annotator!r}")
+        self.database.tidy()
+        return found
+
+    @property
+    def count(self) -> int:
+        return sum(self.annotators().values())
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits, those of the sorted ids."""
+        return hash_of(self.ids())
+
+    def _rows(self, query: sa.Executable) -> Iterator[Any]:
+        with self.database.reading() as connection:
+            if connection is not None:
+                yield from connection.execution_options(yield_per=1000).execute(query)
+
+
+def tombstone() -> str:
+    """A name that says nothing of whose it was: drawn, not made of the old one, which could be guessed."""
+    return f"erased-{secrets.token_hex(4)}"
+
+
+def erase(connection: sa.Connection, annotator: str, name: str) -> int:
+    """Empty the events of one person within a turn, `name` in the place of theirs; how many there were."""
+    emptied = events.update().where(events.c.annotator == annotator).values(kind="erased", annotator=name, content="{}")
+    return connection.execute(emptied).rowcount
+
+
+Selected = TypeVar("Selected", bound="sa.Select[Any] | sa.Select[Any, Any]")
+
+
+def _chosen(
+    query: Selected, without: Sequence[str], annotators: Sequence[str] | None, task: str | None, purposes: Sequence[Purpose]
+) -> Selected:
+    query = query.where(*live(purposes))
+    if without:
+        query = query.where(events.c.annotator.not_in(without))
+    if annotators is not None:
+        query = query.where(events.c.annotator.in_(annotators))
+    return query if task is None else query.where(events.c.task == task)

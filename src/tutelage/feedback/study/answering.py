@@ -1,0 +1,186 @@
+"""What an answer, a skip and an undo do, each within one turn: events are added, the seat and the item's counts follow.
+
+An edit is a new submit that supersedes the old one; so is the answer to an item that was skipped. An answer that comes after its lease
+is taken all the same while the item has room: only where others have filled it is there one too many.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from tutelage.core.errors import UserError
+from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.store.events import Event, Kind, clock, event_of, submitted, write
+from tutelage.feedback.store.tables import events
+from tutelage.feedback.study import seats as held
+from tutelage.feedback.study.disagreement import settle
+from tutelage.feedback.study.items import Item
+from tutelage.feedback.study.questions import Question
+from tutelage.feedback.study.seats import Seat
+from tutelage.feedback.study.study import Study
+from tutelage.feedback.tasks.form import clean
+
+LONGEST_NOTE = 10_000
+"""Characters of a note, a reason, a question to the admin."""
+MOST_MS = 10**12
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A form as it came back."""
+
+    submit: str
+    values: Mapping[str, str]
+    active_ms: int
+    total_ms: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.submit) <= 64 or not self.submit.isascii() or not self.submit.isprintable():
+            raise UserError("The form came without its token. Open the page again.")
+
+
+def seat_of(connection: sa.Connection, person: str, item: str) -> Seat:
+    """The person's seat at an item; UserError where they have none."""
+    found = held.seat(connection, person, item)
+    if found is None:
+        raise UserError("This item is not yours. Open the next one.")
+    return found
+
+
+def again(connection: sa.Connection, seat: Seat, submit: str) -> bool:
+    """Whether this submit is there already. UserError where the token is that of something else."""
+    there = submitted(connection, submit)
+    if there is not None and (there.annotator, there.item) != (seat.person, seat.of):
+        raise UserError("This form was sent for something else already. Open the page again.")
+    return there is not None
+
+
+def answer(connection: sa.Connection, study: Study, item: Item, seat: Seat, posted: Posted, now: float) -> None:
+    """Store an answer. UserError: an incomplete form, too late."""
+    entered = _enter(connection, study, seat, now)
+    write(connection, [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.questions)])
+    first = seat.state != "answered"
+    held.change(
+        connection,
+        replace(seat, state="answered", submit=posted.submit, since=now if first else seat.since, draft={}),
+    )
+    if seat.purpose == "adjudication":
+        held.set_review(connection, seat.of, "done")
+    if seat.purpose == "work":
+        held.count(connection, seat.of, load=entered, answers=int(first))
+        if study.disagreement is not None:
+            settle(connection, seat.of, study.disagreement)
+
+
+def skip(connection: sa.Connection, study: Study, seat: Seat, submit: str, reason: str, now: float) -> None:
+    """Give an item back for good. UserError where it isn't leased."""
+    if seat.state not in ("leased", "expired"):
+        raise UserError("This item is done already. Undo takes an answer back.")
+    said = {"reason": said_text(reason)} if reason.strip() else {}
+    write(connection, [_plain("skip", study, seat, submit, now, said)])
+    if seat.state == "leased":
+        held.release(connection, seat, "skipped")
+    held.change(connection, replace(seat, state="skipped", submit=submit, since=now, draft={}))
+
+
+def undo(connection: sa.Connection, study: Study, seat: Seat, now: float) -> Seat:
+    """Make an answer or a skip void; its item is leased again, with the form as it was. UserError where a skipped item was filled by
+    others in the meantime."""
+    there = held.counts(connection, seat.of)
+    work, skipped = seat.purpose == "work", seat.state == "skipped"
+    if work and skipped and not there.room:
+        raise UserError("The item that you skipped has been answered by others in the meantime.")
+    if skipped and seat.purpose == "adjudication" and there.review != "wanted":
+        raise UserError("The item that you skipped is with another reviewer now.")
+    draft = {} if skipped else form_of(connection, study, seat)
+    event = replace(_plain("undo", study, seat, held.token(), now, {}), supersedes=seat.submit)
+    write(connection, [event])
+    back = replace(seat, state="leased", since=now, expires=now + 60 * study.lease_minutes, submit=held.token(), draft=draft)
+    held.change(connection, back)
+    if work:
+        held.count(connection, seat.of, load=int(skipped), answers=-int(not skipped))
+    if work and there.review == "wanted":
+        held.set_review(connection, seat.of, "")
+    if seat.purpose == "adjudication":
+        held.set_review(connection, seat.of, "leased")
+    return back
+
+
+def editable(study: Study, seat: Seat, now: float) -> bool:
+    return seat.since + 60 * study.edit_minutes >= now
+
+
+def said_text(text: str) -> str:
+    """A note or reason as it is stored. UserError where it is too long."""
+    if len(text) > LONGEST_NOTE:
+        raise UserError(f"{len(text):,} characters are too many here; {LONGEST_NOTE:,} fit.")
+    return clean(text)
+
+
+def form_of(connection: sa.Connection, study: Study, seat: Seat) -> dict[str, str]:
+    """The form's fields as they were posted, made from the answer that stands."""
+    values: dict[str, str] = {}
+    for event in answered(connection, study, [seat]):
+        question = next((q for q in study.questions if q.name == event.said.get("question")), None)
+        if question is not None and event.annotation is not None:
+            values |= question.form_of(event.annotation, seat.shown)
+        if event.said.get("note"):
+            values["note"] = str(event.said["note"])
+    return values
+
+
+def answered(connection: sa.Connection, study: Study, given: list[Seat]) -> list[Event]:
+    """The events of the submits that stand on these seats."""
+    ids = [f"{seat.submit}-{n}" for seat in given for n in range(len(study.questions))]
+    return [event_of(row) for row in connection.execute(sa.select(events).where(events.c.id.in_(ids)).order_by(events.c.number)).all()]
+
+
+def _enter(connection: sa.Connection, study: Study, seat: Seat, now: float) -> int:
+    """By how much an answer raises the load of its item; UserError where it comes too late."""
+    minutes = f"{study.edit_minutes:g} minutes"
+    if seat.state == "leased":
+        return 0
+    if seat.state == "answered":
+        if not editable(study, seat, now):
+            raise UserError(f"An answer can be changed for {minutes}; this one is older.")
+        return 0
+    if seat.state == "skipped" and not editable(study, seat, now):
+        raise UserError(f"You skipped this item more than {minutes} ago.")
+    there = held.counts(connection, seat.of)
+    if (seat.purpose == "work" and not there.room) or (seat.purpose == "adjudication" and there.review != "wanted"):
+        over = "your time for it was over" if seat.state == "expired" else "you had skipped it"
+        raise UserError(f"Others have answered this item in the meantime; {over}. What you wrote is still in the form.")
+    return 1
+
+
+def _event(study: Study, item: Item, seat: Seat, question: Question, n: int, posted: Posted, now: float) -> Event:
+    said = question.answer(posted.values, seat.shown)
+    said.check(len(item.responses))
+    active, total = (max(0, min(ms, MOST_MS)) for ms in (posted.active_ms, posted.total_ms))
+    annotation = Annotation(
+        item.prompt,
+        item.responses,
+        question.task,
+        said.to_answer(),
+        seat.person,
+        shown=seat.shown,
+        guideline=study.guideline.version,
+        seconds=active / 1000,
+        at=clock(now),
+        flags=question.flagged(posted.values, seat.shown),
+        aspect=question.aspect,
+    )
+    note = said_text(posted.values.get("note", "")) if n == 0 else ""
+    return replace(
+        _plain("annotation", study, seat, posted.submit, now, {"question": question.name, **({"note": note} if note else {})}),
+        n=n,
+        active_ms=active,
+        total_ms=total,
+        supersedes=seat.submit if seat.state in ("answered", "skipped") else None,
+        annotation=annotation,
+    )
+
+
+def _plain(kind: Kind, study: Study, seat: Seat, submit: str, now: float, said: Mapping[str, str]) -> Event:
+    return Event(submit, kind, seat.person, seat.purpose, 0, seat.of, now, guideline=study.guideline.version, said=said)
