@@ -1,7 +1,6 @@
 """Aggregation: raw annotations in, one of each prompt out, with what the loss wants of it; and the filter that asks for it."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,27 +110,23 @@ def test_minimum_agreement_drops_prompts_and_says_how_many():
     assert agreed([], 0.9) == ([], 0)
 
 
-def test_what_orders_nothing_is_refused(monkeypatch):
-    import sys
-    import types
-
-    from tutelage.feedback.signals import Label
-    from tutelage.feedback.tasks.pair import Pair
-
-    class Stars(Pair):
-        def signals(self, k):
-            return [Label(place, 1.0, weight=1 / k) for place in range(k)]
-
-    module = types.ModuleType("aggregate_outsider")
-    module.Stars = Stars
-    monkeypatch.setitem(sys.modules, "aggregate_outsider", module)
-    stars = replace(pair(0, "a"), task="aggregate_outsider:Stars")
+def test_what_orders_nothing_is_refused():
+    stars = Annotation(ask("why?"), TWO, "likert", {"values": [1, 7]}, "a")
     for how in HOWS:
         with pytest.raises(UserError, match=f"by a: {how} is for tasks that order responses"):
             aggregate([stars], how)
     with pytest.raises(UserError, match="minimum_agreement is for tasks"):
         agreed([stars], 0.5)
     assert aggregate([stars], "none") == [stars]
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_each_aspect_is_joined_by_itself(how):
+    true = [pair(0, name, aspect="truthful") for name in "abc"]
+    kind = [pair(1, name, aspect="kind") for name in "abc"]
+    made = {a.aspect: preferred(a) for a in aggregate([*true, *kind], how)}
+    assert {aspect: set(pairs) for aspect, pairs in made.items()} == {"truthful": {("left", "right")}, "kind": {("right", "left")}}
+    assert {s.aspect for a in aggregate(true, how) for s in tasks.signals_of(a)} == {"truthful"}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +152,13 @@ def test_a_pooled_answer_refuses(answer, said):
 
 def test_a_pooled_answer_comes_back():
     answer = {"pairs": [[1, 0, 0.75]]}
-    assert Pooled.from_answer(answer).to_answer() == answer and "2 responses" in Pooled.question(2)
+    pooled = Pooled.from_answer(answer)
+    assert pooled.to_answer() == answer and "2 responses" in Pooled.question(2)
+    assert pooled.said((0, 1)) == "B over A (75 %)" and pooled.said((1, 0)) == "A over B (75 %)"
+    assert Pooled(()).said((0, 1)) == "no pair has a better one"
+    for asked in (lambda: Pooled.form(2), lambda: Pooled.from_form({}, (0, 1)), lambda: pooled.to_form((0, 1))):
+        with pytest.raises(UserError, match="nobody is asked"):
+            asked()
 
 
 @pytest.fixture

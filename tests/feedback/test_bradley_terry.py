@@ -73,7 +73,7 @@ def test_ties_and_annotators_are_at_a_maximum(annotators):
         a = 1 / (1 + np.exp(-logit)) if annotators else np.ones(3)
         a_N = a[votes.worker_N]
         chance = np.where(votes.label_N == 0, a_N * first + (1 - a_N) * second, a_N * second + (1 - a_N) * first)
-        prior = -ridge / 2 * (s @ s + theta**2) + (smoothing * (np.log(a) + np.log(1 - a)).sum() if annotators else 0.0)
+        prior = -ridge / 2 * (s @ s + theta**2) + (smoothing * (4 * np.log(a) + np.log(1 - a)).sum() if annotators else 0.0)
         return np.log(np.where(votes.label_N == 2, tie, chance)).sum() + prior
 
     a = np.clip(found.reliability_W, 1e-9, 1 - 1e-9)
@@ -125,6 +125,11 @@ def test_rankings_recover_the_order():
     assert np.mean(right) > 0.9
     reliability = dict(zip(votes.workers, found.reliability_W))
     assert reliability["mad"] < 0.2 and min(reliability[name] for name in "abc") > 0.8
+
+
+def test_three_who_agree_on_a_single_pair_are_believed():
+    found = bradley_terry(tabulate(["a", "b", "c"], [("p", "x", "y")] * 3, [FIRST] * 3))
+    assert 0.7 < found.first_I[0] < 0.99 and found.reliability_W.min() > 0.7
 
 
 def test_what_it_refuses():

@@ -138,6 +138,14 @@ def test_a_weight_counts_like_votes():
     assert np.abs(a.posterior_IC - b.posterior_IC).max() < 1e-9 < np.abs(a.posterior_IC - dawid_skene(votes).posterior_IC).max()
 
 
+def test_three_who_agree_on_a_single_item_are_believed():
+    for model in ("full", "one_coin"):
+        agreed = tabulate(["a", "b", "c"], [("x", "l", "r")] * 3, [FIRST] * 3)
+        assert 0.95 < dawid_skene(agreed, model, mirror=mirror_of(agreed)).posterior_IC[0, 0] < 1
+        outvoted = tabulate(["a", "b", "c"], [("x", "l", "r")] * 3, [FIRST, FIRST, SECOND])
+        assert 0.6 < dawid_skene(outvoted, model, mirror=mirror_of(outvoted)).posterior_IC[0, 0] < 0.95
+
+
 def test_few_votes_leave_nobody_certain():
     votes = tabulate(["a", "b", "a"], [("x",), ("x",), ("y",)], ["yes", "no", "yes"])
     found = dawid_skene(votes)

@@ -12,7 +12,9 @@ from tutelage.core.errors import UserError
 from tutelage.core.text import Message, Prompt, Response, ask
 from tutelage.feedback import foreign
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.export import export, rows_of
+from tutelage.feedback.export import export, export_events, rows_of
+from tutelage.feedback.store import Store
+from tutelage.feedback.store.events import Event
 
 THREE = (Response("a"), Response("b"), Response("c"))
 RANKING = Annotation(ask("Hi"), THREE, "ranking", {"tiers": [[2], [0, 1]]}, "ann", weight=0.5)
@@ -146,3 +148,20 @@ def test_mistakes_write_nothing_and_leave_what_was_there(tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["x.jsonl"] and (tmp_path / "x.jsonl").read_text() == "before"
     export(ALL, tmp_path / "x.jsonl")
     assert len([json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]) == 8
+
+
+def test_events_are_all_that_happened(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.sqlite")
+    store.record(
+        [Event("s1", "annotation", "ann", item="i1", at=5.0, active_ms=900, total_ms=1200, annotation=RANKING, said={"note": "hm"})]
+    )
+    store.record([Event("s2", "undo", "ann", item="i1", at=6.0, supersedes="s1")])
+    assert export_events(store.events(), tmp_path / "e.jsonl") == 2 and store.count == 0
+    first, second = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    assert (first["id"], first["kind"], first["active_ms"], first["annotation"]["id"]) == ("s1-0", "annotation", 900, RANKING.id)
+    assert (second["kind"], second["supersedes"], second["annotation"]) == ("undo", "s1", None) and first["said"]["note"] == "hm"
+    export_events(store.events(), tmp_path / "e.parquet")
+    held = parquet.read_table(tmp_path / "e.parquet").to_pylist()
+    assert json.loads(held[0]["annotation"])["answer"] == RANKING.answer and held[1]["supersedes"] == "s1"
+    with pytest.raises(UserError, match="there are no events; nothing was written"):
+        export_events([], tmp_path / "none.jsonl")

@@ -180,34 +180,14 @@ def test_a_forecast_is_told_in_the_readers_time_zone():
     assert "Tuesday 19:00" in found.first_line()
 
 
-def test_kinds_are_kept_apart(monkeypatch):
-    import sys
-    import types
-
-    from tutelage.feedback.signals import Label
-    from tutelage.feedback.tasks.pair import Pair
-
-    class Stars(Pair):
-        @classmethod
-        def from_answer(cls, answer):
-            return cls(answer["stars"])
-
-        def check(self, k):
-            pass
-
-        def signals(self, k):
-            return [Label(place, float(value), weight=1 / k) for place, value in enumerate(self.winner)]
-
-    module = types.ModuleType("summary_outsider")
-    module.Stars = Stars
-    monkeypatch.setitem(sys.modules, "summary_outsider", module)
+def test_kinds_are_kept_apart():
     random = np.random.default_rng(0)
     stars = [
-        replace(a, task="summary_outsider:Stars", answer={"stars": [int(random.integers(4, 7)), int(random.integers(1, 5))]})
+        replace(a, task="likert", answer={"values": [int(random.integers(4, 7)), int(random.integers(1, 5))]}, aspect="truthful")
         for a in study(60)
     ]
     found = summarize([*study(200), *stars], now=NOW, draws=20)
-    assert [question.kind for question in found.questions] == ["order", "summary_outsider:Stars"]
+    assert [(question.kind, question.aspect) for question in found.questions] == [("likert", "truthful"), ("order", "overall")][::-1]
     order, rated = found.questions
     assert order.ceiling and order.alpha_ordinal is None and order.kappa_quadratic is None
     assert rated.ceiling is None and rated.alpha_ordinal.mean > rated.alpha.mean and rated.alpha_interval and rated.kappa_quadratic

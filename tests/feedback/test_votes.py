@@ -66,6 +66,37 @@ def test_what_can_not_be_told_apart_is_no_item():
     assert len(votes_of([annotation("pair", {"winner": 0}, responses=cut)])) == 1, "a cut response is another one"
 
 
+def test_two_bad_ones_are_a_tie_and_the_middle_of_best_and_worst_no_vote():
+    votes = votes_of([annotation("pair", {"winner": "both_bad"}, responses=RESPONSES[:2])])
+    assert list(said(votes).values()) == [TIE]
+    ends = said(votes_of([annotation("best_worst", {"best": 2, "worst": 0})]))
+    assert set(ends) == {("ann-01", item(*pair)) for pair in ((2, 0), (2, 1), (2, 3), (1, 0), (3, 0))} and TIE not in ends.values()
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "labels"),
+    [
+        ("likert", {"values": [1, 7, 4, 4]}, [0, 1, 0.5, 0.5]),
+        ("binary", {"good": [True, False, True, True]}, [1, 0, 1, 1]),
+        ("score", {"values": [0, 10, 2.5, 5]}, [0, 1, 0.25, 0.5]),
+    ],
+)
+def test_values_are_votes_on_single_responses(task, answer, labels):
+    votes = said(votes_of([annotation(task, answer)]))
+    assert votes == {("ann-01", (ask("why?").id, RESPONSES[place].id)): label for place, label in enumerate(labels)}
+
+
+def test_aspects_and_tasks_are_kept_apart_and_texts_are_no_votes():
+    true = annotation("pair", {"winner": 0}, responses=RESPONSES[:2], aspect="truthful")
+    kind = replace(true, answer={"winner": 1}, aspect="kind")
+    assert set(votes_of([true, kind]).items) == {(*item(0, 1), "truthful"), (*item(0, 1), "kind")}
+    edit = annotation("edit", {"response": 0, "text": "better"})
+    likert = annotation("likert", {"values": [1, 7, 4, 4]}, aspect="truthful")
+    kinds = by_kind([true, kind, edit, likert])
+    assert set(kinds) == {("order", "truthful"), ("order", "kind"), ("likert", "truthful")}
+    assert len(votes_of([edit])) == 0
+
+
 def test_who_is_asked_twice_counts_once_with_the_first_answer():
     late = annotation("pair", {"winner": 0}, responses=RESPONSES[:2], at="2026-02-02T10:00:00Z")
     early = replace(late, answer={"winner": 1}, at="2026-02-01T10:00:00Z")
@@ -101,6 +132,8 @@ def test_an_outsiders_preferences_are_votes_and_what_it_says_nothing_of_is_none(
             return [Preference(self.winner, other, weight=1 / (k - 1)) for other in range(k) if other != self.winner]
 
     class Stars(Best):
+        gives = "labels"
+
         def signals(self, k):
             return [Label(place, float(self.winner + place), weight=1 / k) for place in range(k)]
 
@@ -114,7 +147,7 @@ def test_an_outsiders_preferences_are_votes_and_what_it_says_nothing_of_is_none(
     assert votes.labels == (3.0, 4.0, 5.0, 6.0) and votes.values_L.tolist() == [3, 4, 5, 6]
     assert said(votes) == {("ann-01", (ask("why?").id, RESPONSES[place].id)): 3.0 + place for place in range(4)}
     kinds = by_kind([best, stars, annotation("pair", {"winner": "tie"}, responses=RESPONSES[:2])])
-    assert {kind: len(of_it) for kind, of_it in kinds.items()} == {"order": 2, "votes_outsider:Stars": 1}
+    assert {kind: len(of_it) for kind, of_it in kinds.items()} == {("order", "overall"): 2, ("votes_outsider:Stars", "overall"): 1}
     with pytest.raises(UserError, match="votes of two kinds"):
         votes_of([best, stars])
 

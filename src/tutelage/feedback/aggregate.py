@@ -13,13 +13,14 @@ is known against it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.agreement.pairwise import by_prompt
-from tutelage.feedback.agreement.votes import FIRST, SECOND, TIE, Votes, kind_of, votes_of
+from tutelage.feedback.agreement.votes import FIRST, SECOND, TIE, Votes, by_kind, kind_of, votes_of
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.pooled import TASK
 from tutelage.feedback.reliability.bradley_terry import bradley_terry
@@ -31,15 +32,17 @@ DIGITS = 6
 
 
 def aggregate(annotations: Iterable[Annotation], how: How, minimum_agreement: float | None = None) -> list[Annotation]:
-    """One annotation of each prompt, sorted by id; with "none" the annotations as they are, those of prompts with
+    """One annotation of each prompt and aspect, sorted by id; with "none" the annotations as they are, those of prompts with
     less agreement left out. UserError for annotations that order nothing (likert, binary, ...) unless `how` is "none"."""
     kept = agreed(annotations, minimum_agreement)[0]
     if how == "none" or not kept:
         return kept
     refuse_values(kept, how)
-    votes = votes_of(kept)
-    first_I = probabilities(votes, how)
-    made = [_pooled(prompt, votes, first_I, items, how) for prompt, items in _prompts(kept, votes)]
+    made: list[Annotation] = []
+    for (_, aspect), judged in by_kind(kept).items():
+        votes = votes_of(judged)
+        first_I = probabilities(votes, how)
+        made += [replace(_pooled(given, votes, first_I, items, how), aspect=aspect) for given, items in _prompts(judged, votes)]
     return sorted(made, key=lambda a: a.id)
 
 

@@ -1,6 +1,7 @@
 """Out of a store: raw annotations, other tools' formats, and the data set types that TRL and others train from.
 
-    raw             everything, an annotation a row                                       `feedback/foreign/raw.py`
+    events          all that ever happened: who, when, how long, what was taken back      `feedback/store/events.py`
+    raw             every annotation that stands, a row each, everything in it            `feedback/foreign/raw.py`
     preference      {"prompt", "chosen", "rejected"}         each preference of each annotation (a ranking of K gives up to K (K - 1) / 2)
     unpaired        {"prompt", "completion", "label"}        each response that was called good or bad
     demonstrations  {"prompt", "completion"}                 what people wrote, or corrected
@@ -14,6 +15,7 @@ something, `annotation` (the id). Trainers leave columns alone that they don't k
 What a type can't hold (a tie among preferences, a score among labels of good and bad) is counted by name in what is told.
 """
 
+import dataclasses
 import importlib
 import io
 import json
@@ -29,10 +31,11 @@ from tutelage.core.rows import Row
 from tutelage.core.settings import closest
 from tutelage.core.text import Prompt
 from tutelage.feedback import foreign
-from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.annotation import Annotation, to_plain
 from tutelage.feedback.foreign.raw import flat
 from tutelage.feedback.given import asked
 from tutelage.feedback.signals import Label, Preference
+from tutelage.feedback.store.events import Event
 from tutelage.feedback.tasks import signals_of
 
 TYPES = ("preference", "unpaired", "demonstrations")
@@ -86,6 +89,26 @@ def export(
         raise UserError(f"{path}: none of {len(given)} annotations gives a row of {as_}{': ' + told if told else ''}; nothing was written")
     write_atomic(path, _bytes([flat(row) for row in rows] if as_ == "raw" and path.suffix == ".parquet" else rows, path))
     return Exported(len(rows), len(given), without)
+
+
+def export_events(events: Iterable[Event], path: Path) -> int:
+    """Write all that happened, in its order; how many events. In Parquet what is nested is JSON text. UserError where nothing did."""
+    rows = [_event(event) for event in events]
+    if not rows or not path.name.endswith(ENDINGS):
+        told = "there are no events" if not rows else f"unknown kind of file; written are {', '.join(ENDINGS)}"
+        raise UserError(f"{path}: {told}; nothing was written")
+    if path.suffix == ".parquet":
+        rows = [
+            {name: json.dumps(held, ensure_ascii=False) if isinstance(held, dict) else held for name, held in row.items()} for row in rows
+        ]
+    write_atomic(path, _bytes(rows, path))
+    return len(rows)
+
+
+def _event(event: Event) -> Row:
+    told = {field.name: getattr(event, field.name) for field in dataclasses.fields(event) if field.name != "name"}
+    told["annotation"] = None if event.annotation is None else {"id": event.annotation.id, **to_plain(event.annotation)}
+    return {"number": event.number, "id": event.id, **told, "said": dict(event.said)}
 
 
 def _bytes(rows: list[Row], path: Path) -> bytes:

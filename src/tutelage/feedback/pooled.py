@@ -6,19 +6,26 @@ The answer of an aggregated annotation (`aggregate.py`): all responses to a prom
 and its responses are read once, as in a ranking. Nobody is asked this; its task is named by import path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from tutelage.core.errors import UserError
-from tutelage.feedback.signals import Preference, Signal
+from tutelage.feedback.places import letter_of
+from tutelage.feedback.signals import Gives, Preference, Signal
+from tutelage.feedback.tasks.form import NONE, Field, NoOptions
 
 TASK = "tutelage.feedback.pooled:Pooled"
+ASKED = "a pooled answer is made from annotations; nobody is asked for one"
 
 
 @dataclass(frozen=True)
 class Pooled:
     """`pairs`: (place of the better response, place of the other, probability in (0.5, 1])."""
+
+    responses: ClassVar[range] = range(2, 1000)
+    gives: ClassVar[Gives] = "preferences"
+    Options: ClassVar[type[Any]] = NoOptions
 
     pairs: tuple[tuple[int, int, float], ...]
 
@@ -52,6 +59,25 @@ class Pooled:
     def question(cls, k: int) -> str:
         """Nobody is asked it; this says what the answer is."""
         return f"Which of each two of these {k} responses is better, taking all annotators together, and how surely?"
+
+    @classmethod
+    def form(cls, k: int, options: NoOptions = NONE) -> tuple[Field, ...]:
+        """UserError: it is made from other annotations."""
+        raise UserError(ASKED)
+
+    @classmethod
+    def from_form(cls, values: Mapping[str, str], shown: Sequence[int], options: NoOptions = NONE) -> "Pooled":
+        """UserError: it is made from other annotations."""
+        raise UserError(ASKED)
+
+    def to_form(self, shown: Sequence[int], options: NoOptions = NONE) -> dict[str, str]:
+        """UserError: it is made from other annotations."""
+        raise UserError(ASKED)
+
+    def said(self, shown: Sequence[int]) -> str:
+        """In letters of the screen: "C over A (97 %), C over B (81 %)"."""
+        told = [f"{letter_of(a, shown)} over {letter_of(b, shown)} ({100 * p:.0f} %)" for a, b, p in self.pairs]
+        return ", ".join(told) or "no pair has a better one"
 
 
 def _is_pair(pair: Any) -> bool:

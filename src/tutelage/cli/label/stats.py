@@ -76,7 +76,8 @@ def show(found: Summary) -> None:
 
 def of_question(question: Question) -> Table:
     """The agreement of one kind of judgement."""
-    title = f"{question.kind}: {question.votes:,} votes on {question.items:,} items of {question.prompts:,} prompts"
+    what = question.kind if question.aspect == "overall" else f"{question.kind}, {question.aspect}"
+    title = f"{what}: {question.votes:,} votes on {question.items:,} items of {question.prompts:,} prompts"
     return figures(title, [(name, estimate) for field, name in AGREEMENT.items() if (estimate := getattr(question, field))])
 
 

@@ -9,7 +9,7 @@ from tutelage.cli import screen
 from tutelage.core.building import closest
 from tutelage.core.errors import UserError
 from tutelage.feedback import foreign
-from tutelage.feedback.export import TYPES, Form, export
+from tutelage.feedback.export import TYPES, Form, export, export_events
 from tutelage.feedback.store import Store
 
 How = Literal["none", "majority", "dawid_skene", "bradley_terry"]
@@ -19,7 +19,7 @@ def command(
     store: Annotated[str, typer.Argument(help="A store: a path, or a postgresql:// URL.")],
     out: Annotated[Path, typer.Option(help="The file: .jsonl, .json or .parquet. One that is there is replaced.")],
     as_: Annotated[
-        str, typer.Option("--as", help=f"raw, {', '.join(TYPES)} (TRL's types), or a tool: {', '.join(foreign.names())}.")
+        str, typer.Option("--as", help=f"events, raw, {', '.join(TYPES)} (TRL's types), or a tool: {', '.join(foreign.names())}.")
     ] = "raw",
     aggregate_: Annotated[How, typer.Option("--aggregate", help="How several people's answers become one.")] = "none",
     minimum_agreement: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out prompts on which people agree less.")] = None,
@@ -28,6 +28,11 @@ def command(
 ) -> None:
     """Write what STORE holds into a file."""
     held = Store(store, create=False)
+    if as_ == "events":
+        if without or aggregate_ != "none" or minimum_agreement is not None:
+            raise UserError("--as events writes all that happened; leave out --without, --aggregate and --minimum-agreement")
+        screen.say(f"{out}: {export_events(held.events(), out):,} events.")
+        return
     people = held.annotators()
     for name in without or ():
         if name not in people:

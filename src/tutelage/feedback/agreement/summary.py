@@ -22,7 +22,7 @@ from tutelage.feedback.agreement.krippendorff import alpha
 from tutelage.feedback.agreement.pace import Pace, pace, said, time_of
 from tutelage.feedback.agreement.pairwise import agreement, ceiling
 from tutelage.feedback.agreement.people import Person, people
-from tutelage.feedback.agreement.votes import ORDER, Votes, by_kind, collected, spoken
+from tutelage.feedback.agreement.votes import ORDER, Kind, Votes, by_kind, collected, spoken
 from tutelage.feedback.annotation import Annotation
 
 FEWEST_PROMPTS = 20
@@ -35,6 +35,8 @@ class Question:
 
     kind: str
     """"order" (rankings, pairs, best and worst), or a task that values responses."""
+    aspect: str
+    """What was judged."""
     votes: int
     items: int
     prompts: int
@@ -124,7 +126,7 @@ def summarize(
     kinds = by_kind(annotations)
     votes = {kind: collected(spoken(of_it)) for kind, of_it in kinds.items()}
     order = sorted(kinds, key=lambda kind: (-len(votes[kind]), kind))
-    main = order[0] if order else ""
+    main = order[0] if order else ("", "")
     asked = spoken([*kinds.get(main, ()), *by_kind(repeats).get(main, ())])
     of_main = votes.get(main, collected([]))
     rows = people(annotations, of_main, asked, repeats)
@@ -148,13 +150,14 @@ def summarize(
     )
 
 
-def question(kind: str, votes: Votes, draws: int = DRAWS) -> Question:
+def question(kind: Kind, votes: Votes, draws: int = DRAWS) -> Question:
     """The agreement of votes of one kind."""
-    numbers = kind != "order" and all(not isinstance(label, str) for label in votes.labels)
+    numbers = kind[0] != "order" and all(not isinstance(label, str) for label in votes.labels)
     preferring = agreement(votes.preferring()) if set(votes.labels) <= set(ORDER) else None
     two = len(votes.labels) == 2
     return Question(
-        kind=kind,
+        kind=kind[0],
+        aspect=kind[1],
         votes=len(votes),
         items=len(votes.items),
         prompts=votes.groups,

@@ -28,8 +28,10 @@ from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.signals import Label, Preference, Signal
 
 Item = tuple[str, ...]
-"""A prompt's id, then those of the responses judged."""
+"""A prompt's id, then those of the responses judged, and what was judged of them unless it is "overall"."""
 Value = str | float
+Kind = tuple[str, str]
+"""("order" or a task that values responses, what was judged): ("order", "overall"), ("likert", "truthful"), ..."""
 FIRST, SECOND, TIE = ORDER = ("first", "second", "tie")
 UNTOLD = ("ranking", "pair")
 """Tasks that ask about every pair, so that a pair without a preference is a tie."""
@@ -117,25 +119,21 @@ def votes_of(annotations: Iterable[Annotation]) -> Votes:
     return collected(spoken(annotations))
 
 
-def by_kind(annotations: Iterable[Annotation]) -> dict[str, list[Annotation]]:
-    """Annotations that can be compared with each other: "order" for whatever orders responses, else the task's name. Those that say
-    neither (demonstrations, edits, prompts) are left out."""
-    found: dict[str, list[Annotation]] = {}
+def by_kind(annotations: Iterable[Annotation]) -> dict[Kind, list[Annotation]]:
+    """Annotations that can be compared with each other. Those that say neither an order nor a value (demonstrations, edits, prompts)
+    are left out."""
+    found: dict[Kind, list[Annotation]] = {}
     for annotation in annotations:
         kind = kind_of(annotation)
         if kind:
-            found.setdefault(kind, []).append(annotation)
+            found.setdefault((kind, annotation.aspect), []).append(annotation)
     return found
 
 
 def kind_of(annotation: Annotation) -> str:
     """ "order", the task's name where it values responses, or nothing where it does neither."""
-    if annotation.task in UNTOLD:
-        return "order"
-    signals = tasks.signals_of(annotation)
-    if any(isinstance(signal, Preference) for signal in signals):
-        return "order"
-    return annotation.task if signals else ""
+    gives = tasks.load(annotation.task).gives
+    return "order" if gives == "preferences" else annotation.task if gives == "labels" else ""
 
 
 def spoken(annotations: Iterable[Annotation]) -> list[Vote]:
@@ -146,12 +144,12 @@ def spoken(annotations: Iterable[Annotation]) -> list[Vote]:
 def votes_in(annotation: Annotation) -> Iterator[Vote]:
     """The votes of one annotation. UserError where its answer has another form than its task's."""
     signals = tasks.signals_of(annotation)
-    if annotation.task in UNTOLD or any(isinstance(signal, Preference) for signal in signals):
+    if kind_of(annotation) == "order":
         yield from _order(annotation, signals)
         return
     for signal in signals:
         if isinstance(signal, Label) and signal.span is None:
-            item = annotation.prompt.id, annotation.responses[signal.response].id
+            item = (annotation.prompt.id, annotation.responses[signal.response].id, *_aspect(annotation))
             yield Vote(annotation.annotator, item, signal.value, annotation.weight)
 
 
@@ -190,9 +188,13 @@ def _order(annotation: Annotation, signals: Sequence[Signal]) -> Iterator[Vote]:
         label = FIRST if (a, b) in ahead else SECOND if (b, a) in ahead else TIE
         if responses[a].id == responses[b].id or (label == TIE and annotation.task not in UNTOLD):
             continue
-        item = annotation.prompt.id, responses[a].id, responses[b].id
+        item = (annotation.prompt.id, responses[a].id, responses[b].id, *_aspect(annotation))
         longer = log((1 + len(responses[a].text)) / (1 + len(responses[b].text)))
         yield Vote(annotation.annotator, item, label, annotation.weight, 1 if screen[a] < screen[b] else -1, longer)
+
+
+def _aspect(annotation: Annotation) -> tuple[str, ...]:
+    return () if annotation.aspect == "overall" else (annotation.aspect,)
 
 
 def _in_order(labels: set[Value]) -> tuple[Value, ...]:

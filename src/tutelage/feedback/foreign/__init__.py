@@ -200,7 +200,7 @@ def rounds(group: Iterable[Annotation]) -> list[list[Annotation]]:
         key = (a.annotator, a.task, a.aspect)
         part = next((part for part in parts if key not in part), None)
         if part is None:
-            part = {}
+            part = dict[tuple[str, str, str], Annotation]()
             parts.append(part)
         part[key] = a
     return [list(part.values()) for part in parts]

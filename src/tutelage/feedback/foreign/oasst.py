@@ -43,7 +43,7 @@ class _Node:
     role: str
     by: str = ""
     rank: int | None = None
-    replies: "dict[tuple[str, str], _Node]" = field(default_factory=dict)
+    replies: "dict[tuple[str, str], _Node]" = field(default_factory=lambda: cast("dict[tuple[str, str], _Node]", {}))
 
     def reply(self, text: str, role: str) -> "_Node":
         return self.replies.setdefault((role, text), _Node(text, role))
@@ -68,7 +68,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         for response in a.responses:
             node.reply(response.text, "assistant").by = response.by
         for rank, tier in enumerate(a.answer["tiers"]):
-            for place in tier:
+            for place in cast(list[int], tier):
                 node.reply(a.responses[place].text, "assistant").rank = rank
     for text, root in roots.items():
         name = content_id("tree", text)

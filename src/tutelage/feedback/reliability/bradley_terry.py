@@ -6,7 +6,7 @@
 (JASA 65:317; crowd-BT, WSDM 2013: there without ties.) a_w is how often w reports an order as it is and not turned around: 1 is
 honest, 1/2 is noise, below it is somebody who answers the opposite. Strengths are compared within a prompt only. Where somebody wins
 every comparison the likelihood has no maximum, so strengths (and log nu) have a normal prior: `ridge` / 2 * s^2, and s sums to zero
-within a prompt. a_w has the prior of `smoothing` votes for either side.
+within a prompt. a_w has the prior of Dawid-Skene's annotators: `smoothing` votes for turned around, four times as many for straight.
 
 Fitted by EM: which votes were turned around is the hidden part; given it the model is Davidson's, concave, of which one damped Newton
 step is taken, by item and not by vote. Without `annotators` all are honest and it is Newton's method.
@@ -23,6 +23,7 @@ from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]
 from scipy.sparse import linalg  # pyright: ignore[reportMissingTypeStubs]
 
 from tutelage.feedback.agreement.votes import FIRST, SECOND, TIE, Votes, numbered
+from tutelage.feedback.reliability.dawid_skene import TRUST
 
 Matrix = Any
 """A sparse matrix; scipy gives it no type."""
@@ -116,7 +117,7 @@ def _expected(votes: Votes, state: _State, design: Matrix, annotators: bool, smo
         straight_N = a_N * said_N / np.maximum(a_N * said_N + (1 - a_N) * turned_N, 1e-300)
         straight_W = np.bincount(votes.worker_N, decided_N * weight_N * straight_N, len(votes.workers))
         total_W = np.bincount(votes.worker_N, decided_N * weight_N, len(votes.workers))
-        reliability_W = (straight_W + smoothing) / np.maximum(total_W + 2 * smoothing, 1e-300)
+        reliability_W = (straight_W + TRUST * smoothing) / np.maximum(total_W + (TRUST + 1) * smoothing, 1e-300)
     for_first_N = np.where(says_first_N, straight_N, 1 - straight_N) * decided_N
     columns = (for_first_N, decided_N - for_first_N, ~decided_N)
     return np.stack([np.bincount(votes.item_N, weight_N * column, len(votes.items)) for column in columns], 1), reliability_W
