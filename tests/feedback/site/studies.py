@@ -48,10 +48,17 @@ def item(n: int, k: int, more: dict[str, Any] | None = None) -> dict[str, Any]:
     """A row of an items file; its id and its responses' `by` name models, which no page may."""
     topic = TOPICS[n % len(TOPICS)]
     responses = [{"text": f"{HOW[(n + i) % len(HOW)]}\n\n(answer {i} to {topic})", "by": MODELS[i % 2]} for i in range(k)]
-    return {"id": f"{MODELS[n % 2]}/{n}", "prompt": f"How do I {topic}, and what should I look out for?", "responses": responses, **(more or {})}
+    return {
+        "id": f"{MODELS[n % 2]}/{n}",
+        "prompt": f"How do I {topic}, and what should I look out for?",
+        "responses": responses,
+        **(more or {}),
+    }
 
 
-def study_at(folder: Path, items: int = 3, k: int = 4, questions: str = "[{task: ranking}]", more: str = "", rows: Sequence[dict[str, Any]] = ()) -> Path:
+def study_at(
+    folder: Path, items: int = 3, k: int = 4, questions: str = "[{task: ranking}]", more: str = "", rows: Sequence[dict[str, Any]] = ()
+) -> Path:
     """A study's page in a folder, with its items and guidelines. `more` are further lines of the page."""
     folder.mkdir(parents=True, exist_ok=True)
     given = list(rows) or [item(n, k) for n in range(items)]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+
 from tests.feedback.site.browsers import chromium, come_in, open_
 from tests.feedback.site.studies import item, opened, served, site_of, study_at
-
 from tutelage.core.errors import UserError
 from tutelage.feedback.tasks.ranking import parse_order
 
@@ -19,7 +19,12 @@ def browser() -> Iterator[Browser]:
 
 def letters(page: Page) -> str:
     """The cards as they stand on the screen."""
-    return "".join(name.strip()[-1] for name in page.locator(".card-name").evaluate_all("all => all.map(one => one.firstChild.textContent + one.childNodes[1].textContent)"))
+    return "".join(
+        name.strip()[-1]
+        for name in page.locator(".card-name").evaluate_all(
+            "all => all.map(one => one.firstChild.textContent + one.childNodes[1].textContent)"
+        )
+    )
 
 
 def done(page: Page, n: int, of: int) -> None:
@@ -153,7 +158,10 @@ def test_arrows_flags_and_moving(browser, tmp_path):
         page.keyboard.type("1234")
         page.keyboard.press("ArrowDown")
         page.keyboard.press("ArrowDown")
-        assert page.locator(".card.chosen-now .card-name").inner_text().startswith("Response B") or "B" in page.locator(".card.chosen-now .card-name").inner_text()
+        assert (
+            page.locator(".card.chosen-now .card-name").inner_text().startswith("Response B")
+            or "B" in page.locator(".card.chosen-now .card-name").inner_text()
+        )
         page.keyboard.press("Shift+ArrowUp")
         expect(page.locator("[data-order]")).to_have_value("2 1 3 4")
         page.keyboard.press("f")
@@ -221,7 +229,28 @@ def test_a_warning_is_lifted_by_a_key(browser, tmp_path):
         done(page, 1, 2)
 
 
-TYPED = ["", "2", "2 1 = 3", "213", "B>A=C", "2,1,3", "2,,1", "= 1", "1 =", "1 1", "5", "0", "x", "1 2 3 4", "4=3=2=1", " 1\t>\n2 ", "a b", "1 = = 2", "2 1>", "12=34"]
+TYPED = [
+    "",
+    "2",
+    "2 1 = 3",
+    "213",
+    "B>A=C",
+    "2,1,3",
+    "2,,1",
+    "= 1",
+    "1 =",
+    "1 1",
+    "5",
+    "0",
+    "x",
+    "1 2 3 4",
+    "4=3=2=1",
+    " 1\t>\n2 ",
+    "a b",
+    "1 = = 2",
+    "2 1>",
+    "12=34",
+]
 
 
 def test_the_page_reads_an_order_as_the_server_does(browser, tmp_path):
@@ -230,7 +259,9 @@ def test_the_page_reads_an_order_as_the_server_does(browser, tmp_path):
         where = page.locator("script[type=module]").get_attribute("src")
         assert where
         for text in TYPED:
-            read = page.evaluate("async ([where, text]) => (await import(where)).parse(text, 4)", [where.replace("label.js", "order.js"), text])
+            read = page.evaluate(
+                "async ([where, text]) => (await import(where)).parse(text, 4)", [where.replace("label.js", "order.js"), text]
+            )
             whole = not read["fault"] and not read["open"] and not read["left"]
             try:
                 tiers = [list(tier) for tier in parse_order(text, 4)]

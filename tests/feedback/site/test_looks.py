@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
+
 from tests.feedback.site.browsers import chromium, come_in, open_
 from tests.feedback.site.studies import Served, item, opened, served, study_at
 
@@ -40,7 +41,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Served
     conversation = item(3, 4) | {"prompt": TURNS}
     warned = item(0, 3, {"warning": "Describes an injury, with blood."})
     long = item(0, 2) | {"responses": [LONG, LONG[: len(LONG) // 2]]}
-    practice = item(7, 2, {"answer": {"pair": {"winner": 0}}, "explanation": "The first one **answers**; the other only says that it will."})
+    practice = item(
+        7, 2, {"answer": {"pair": {"winner": 0}}, "explanation": "The first one **answers**; the other only says that it will."}
+    )
     (folder / "practice").mkdir()
     (folder / "practice" / "practice.jsonl").write_text(json.dumps(practice) + "\n")
     made = {
@@ -54,7 +57,9 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Served
         "edit": study_at(folder / "edit", k=1, questions="[{task: edit}]"),
         "warned": study_at(folder / "warned", rows=[warned]),
         "practice": study_at(folder / "practice", k=2, questions="[{task: pair}]", more="practice: practice.jsonl"),
-        "megabyte": study_at(folder / "megabyte", rows=[item(0, 2) | {"responses": ["x" * 1_000_000, "short"]}], questions="[{task: pair}]"),
+        "megabyte": study_at(
+            folder / "megabyte", rows=[item(0, 2) | {"responses": ["x" * 1_000_000, "short"]}], questions="[{task: pair}]"
+        ),
     }
     for path in made.values():
         if "overlap" not in path.read_text():

@@ -1,8 +1,8 @@
 """The work without JavaScript: plain forms, from the invitation to the last item."""
 
 import pytest
-from tests.feedback.site.studies import come_in, form_in, item, opened, site_of, study_at
 
+from tests.feedback.site.studies import come_in, form_in, item, opened, site_of, study_at
 from tutelage.feedback.site.forms import DAY
 
 
@@ -122,7 +122,13 @@ def test_categories_can_be_left_out(tmp_path):
     app = opened(study_at(tmp_path, questions="[{task: pair}]", rows=rows))
     ann = come_in(app, "ann-01")
     me = ann.get("/me").text
-    ann.post("/me/without", data={"proof": form_in('id="answer"' + me + ' name="item" value="" name="submit" value="" name="opened" value=""')["proof"], "category": "gardening"})
+    ann.post(
+        "/me/without",
+        data={
+            "proof": form_in('id="answer"' + me + ' name="item" value="" name="submit" value="" name="opened" value=""')["proof"],
+            "category": "gardening",
+        },
+    )
     page = ann.get("/").text
     assert "gardening" in page and "<b>0</b> of 1" in page
     assert site_of(app).people.find("ann-01").opt_out == ("violence",)
@@ -149,5 +155,8 @@ def test_a_question_goes_to_the_admin_and_the_reply_comes_back(tmp_path):
     there = boss.get("/admin/questions").text
     assert "May both be &lt;b&gt;wrong&lt;/b&gt;?" in there
     question = there.split('name="question" value="')[1].split('"')[0]
-    boss.post("/admin/questions", data={"proof": there.split('name="proof" value="')[1].split('"')[0], "question": question, "text": "Yes: tie them."})
+    boss.post(
+        "/admin/questions",
+        data={"proof": there.split('name="proof" value="')[1].split('"')[0], "question": question, "text": "Yes: tie them."},
+    )
     assert "Yes: tie them." in ann.get("/history").text

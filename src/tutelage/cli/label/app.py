@@ -2,9 +2,19 @@
 
 import typer
 
-from tutelage.cli.label import bring, power, simulate, stats, take
+from tutelage.cli.label import bring, erase, invite, power, serve, simulate, stats, take
 
-app = typer.Typer(help="Have people judge, and see how far they agree.", no_args_is_help=True, rich_markup_mode=None)
+
+class OrStudy(typer.core.TyperGroup):
+    """`tutelage label study.yaml` is `tutelage label serve study.yaml`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        """A first word that is no subcommand, but ends like a study's page, is one."""
+        first = args[0] if args else ""
+        return super().parse_args(ctx, ["serve", *args] if first not in self.commands and first.endswith((".yaml", ".yml")) else args)
+
+
+app = typer.Typer(cls=OrStudy, help="Have people judge, and see how far they agree.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
@@ -12,6 +22,9 @@ def group() -> None:
     """Have people judge, and see how far they agree."""
 
 
+app.command("serve")(serve.command)
+app.command("invite")(invite.command)
+app.command("erase")(erase.command)
 app.command("import")(bring.command)
 app.command("export")(take.command)
 app.command("stats")(stats.command)

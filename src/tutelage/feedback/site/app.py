@@ -1,9 +1,12 @@
 """The site of one study as a FastAPI app: routes, guards, faults in words, and a thread that tells webhooks."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Response
 from starlette.staticfiles import StaticFiles
 
@@ -13,6 +16,8 @@ from tutelage.feedback.site.pages import COMMANDS, Pages, static_path
 from tutelage.feedback.site.routes import admin, api, own, work
 from tutelage.feedback.site.signing import Signer
 from tutelage.feedback.site.site import Site
+from tutelage.feedback.site.state import Figures
+from tutelage.feedback.site.webhooks import Hook, Sender
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.desk import Desk
 from tutelage.feedback.study.people import People
@@ -22,8 +27,10 @@ from tutelage.feedback.study.study import Study
 def build(study: Study, store: Store, desk: Desk, secret: str, secure: bool = False) -> FastAPI:
     """The app; `secure` where people come by https."""
     pages = Pages(study.title, {**COMMANDS, **study.keys})
-    site = Site(study, store, desk, People(study, store, desk.clock), Signer(secret), pages, secure, clock=desk.clock)
-    app = FastAPI(title=study.title, description=api.ABOUT, docs_url=None, redoc_url=None)
+    site = Site(
+        study, store, desk, People(study, store, desk.clock), Signer(secret), pages, Figures(study, store, desk), secure, clock=desk.clock
+    )
+    app = FastAPI(title=study.title, description=api.ABOUT, docs_url=None, redoc_url=None, lifespan=telling)
     app.state.site = site
     for routes in (work, own, admin, api):
         app.include_router(routes.router)
@@ -31,6 +38,19 @@ def build(study: Study, store: Store, desk: Desk, secret: str, secure: bool = Fa
     problems.add_to(app)
     app.add_middleware(Guard, refuse=problems.too_large)
     return app
+
+
+@asynccontextmanager
+async def telling(app: FastAPI) -> AsyncGenerator[None]:
+    """While the app runs, webhooks are told what happens."""
+    site: Site = app.state.site
+    hooks = [Hook(hook.url, site.signer.hook(hook.url), tuple(hook.events)) for hook in site.study.webhooks]
+    senders = [Sender(hook, site.store, site.desk.database, problems.log.warning) for hook in hooks]
+    for sender in senders:
+        sender.start()
+    yield
+    for sender in senders:
+        await to_thread.run_sync(sender.stop)
 
 
 class Kept(StaticFiles):

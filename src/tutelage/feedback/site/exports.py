@@ -1,7 +1,5 @@
 """What leaves the site as a file: raw events, and rows for training, each made while it is sent."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -51,23 +49,6 @@ def training(store: Store, as_: str) -> Iterator[str]:
     rows, _ = rows_of(list(store.read()), as_, "conversational", "none")
     for row in rows:
         yield json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Rows as CSV. A cell that a spreadsheet would take for a formula is quoted."""
-    if not rows:
-        return ""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(rows[0]))
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {
-                name: f"'{cell}" if str(cell)[:1] in ("=", "+", "-", "@", "\t") and isinstance(cell, str) else cell
-                for name, cell in row.items()
-            }
-        )
-    return file.getvalue()
 
 
 def _blind(event: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tutelage.feedback.site.pages import Pages
 from tutelage.feedback.site.rates import Rates
 from tutelage.feedback.site.safe import Shown, shown
 from tutelage.feedback.site.signing import Signer
+from tutelage.feedback.site.state import Figures
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.desk import Desk
 from tutelage.feedback.study.people import People
@@ -28,6 +29,7 @@ class Site:
     people: People
     signer: Signer
     pages: Pages
+    figures: Figures
     secure: bool = False
     """Whether people come by https."""
     persons: Rates = field(default_factory=lambda: Rates(rate=50, burst=200))

@@ -115,7 +115,9 @@ def view_of(sheet: Sheet, reference: str, values: Mapping[str, str] | None = Non
     k = len(sheet.item.responses)
     held = sheet.draft if values is None else values
     alone = len(sheet.questions) == 1
-    fields = [(_asked(question, field, alone or len(question.form(k)) > 1), field) for question in sheet.questions for field in question.form(k)]
+    fields = [
+        (_asked(question, field, alone or len(question.form(k)) > 1), field) for question in sheet.questions for field in question.form(k)
+    ]
     flags = tuple(Flag(question.name, f.name, f.label or f.name, f.key) for question in sheet.questions for f in question.flags)
     beside = tuple(asked for asked, field in fields if not field.each)
     foot = tuple(asked for asked in beside if k and asked.kind != "text")

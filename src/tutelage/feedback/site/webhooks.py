@@ -1,34 +1,37 @@
 """Webhooks: every event of the study posted to a URL, in order, at least once, without any answer waiting for it.
 
-One thread reads the events after a cursor that lies in the database, posts them one by one and moves the cursor after each 2xx; so
-a receiver that was away gets what it missed, also after a restart. Each post carries `Tutelage-Signature: t=SECONDS,v1=HEX`, the
-HMAC-SHA256 of "SECONDS.BODY" under the hook's secret (the form that Stripe made common), and the event's id, by which a receiver
-recognises what it was sent twice.
+One thread for each hook reads the events after a cursor that lies in the database, posts them one by one and moves the cursor after
+each 2xx; so a receiver that was away gets what it missed, also after a restart, and one that is slow holds up no other. Each post
+carries `Tutelage-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of "SECONDS.BODY" under the hook's secret (the form that Stripe made
+common), and the event's id, by which a receiver recognises what it was sent twice.
 """
 
 import hmac
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
+
+import sqlalchemy as sa
+
+from tutelage.core.errors import Interrupted, UserError
+from tutelage.feedback.metadata import METADATA
+from tutelage.feedback.site.exports import plain
+from tutelage.feedback.store import Store
+from tutelage.feedback.store.database import Database
+from tutelage.feedback.store.tables import events
 
 FIRST_WAIT, LONGEST_WAIT, TIMEOUT = 1.0, 300.0, 10.0
 """Seconds: after the first failure, after many, and for one answer."""
-GAP = 30.0
-"""Seconds after which a number that is missing before a later event is taken for one that was never used (a transaction undone)."""
+REST = 1.0
+"""Seconds between looks at a store in which nothing was new."""
 
-
-class Told(Protocol):
-    """An event as a webhook tells it."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def at(self) -> float: ...
+hooks = sa.Table("hooks", METADATA, sa.Column("url", sa.Text, primary_key=True), sa.Column("told", sa.BigInteger, nullable=False))
 
 
 @dataclass(frozen=True)
@@ -37,25 +40,61 @@ class Hook:
 
     url: str
     secret: str
-    wants: Callable[[Any], bool]
-    """Which events."""
+    kinds: tuple[str, ...]
+    """Of events that it is told."""
+
+
+@dataclass
+class Sender:
+    """Sends one hook its events until it is stopped."""
+
+    hook: Hook
+    store: Store
+    database: Database
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"webhook {self.hook.url}", daemon=True)
+
+    def start(self) -> None:
+        """Begin. A hook that is new hears of what happens from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the post that is under way."""
+        self._stop.set()
+        self._thread.join(TIMEOUT + 5)
+
+    def step(self) -> tuple[int, str]:
+        """Post what happened since the cursor, until something fails: how many events were passed, and why it stopped, if it did."""
+        passed = 0
+        try:
+            for event in self.store.events(after=cursor(self.database, self.hook.url)):
+                if self._stop.is_set():
+                    break
+                fault = post(self.hook, event.id, plain(event), time.time()) if event.kind in self.hook.kinds else ""
+                if fault:
+                    return passed, f"webhook {self.hook.url}: {fault}; it will be tried again"
+                move(self.database, self.hook.url, event.number)
+                passed += 1
+        except (Interrupted, UserError) as error:
+            return passed, f"webhook {self.hook.url}: {error}"
+        return passed, ""
+
+    def _run(self) -> None:
+        wait, last = FIRST_WAIT, ""
+        while not self._stop.is_set():
+            passed, fault = self.step()
+            if fault and fault != last:
+                self.say(fault)
+            last, wait = fault, FIRST_WAIT if passed or not fault else min(wait * 2, LONGEST_WAIT)
+            self._stop.wait(wait if fault else REST)
 
 
 def signature(secret: str, body: bytes, at: int) -> str:
     """The header's value for a body sent at a Unix second."""
     return f"t={at},v1={hmac.new(secret.encode(), f'{at}.'.encode() + body, sha256).hexdigest()}"
-
-
-def settled(events: Iterable[Any], cursor: int, now: float) -> list[Any]:
-    """Of events in the order of their numbers those that may be told: up to the first gap behind the cursor, unless what follows it
-    is old. Transactions end in another order than they took their numbers, and a cursor must not pass one that is yet to end."""
-    told: list[Any] = []
-    for event in events:
-        if event.number != cursor + 1 and now - event.at < GAP:
-            break
-        told.append(event)
-        cursor = event.number
-    return told
 
 
 def post(hook: Hook, event_id: str, content: Mapping[str, Any], at: float) -> str:
@@ -69,7 +108,7 @@ def post(hook: Hook, event_id: str, content: Mapping[str, Any], at: float) -> st
     }
     request = urllib.request.Request(hook.url, data=body, headers=headers, method="POST")
     try:
-        with _opener().open(request, timeout=TIMEOUT) as answer:
+        with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT) as answer:
             return "" if 200 <= answer.status < 300 else f"answered {answer.status}"
     except urllib.error.HTTPError as error:
         return f"answered {error.code}"
@@ -84,39 +123,18 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_Stay)
+def cursor(database: Database, url: str) -> int:
+    """The number of the last event that a hook was told of; for a new hook the last there is."""
+    with database.turn(durable=False) as connection:
+        hooks.create(connection, checkfirst=True)
+        there = connection.execute(sa.select(hooks.c.told).where(hooks.c.url == url)).scalar()
+        if there is None:
+            there = connection.execute(sa.select(sa.func.coalesce(sa.func.max(events.c.number), 0))).scalar_one()
+            connection.execute(hooks.insert().values(url=url, told=there))
+    return int(there)
 
 
-@dataclass
-class Sender:
-    """Sends until it is stopped. `step` does one round: how many events were told, or why it failed."""
-
-    step: Callable[[], tuple[int, str]]
-    say: Callable[[str], None]
-    rest: float = 1.0
-    """Seconds between rounds that found nothing."""
-
-    def __post_init__(self) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(TIMEOUT + 5)
-
-    def _run(self) -> None:
-        wait, last = FIRST_WAIT, ""
-        while not self._stop.is_set():
-            told, fault = self.step()
-            if fault and fault != last:
-                self.say(fault)
-            last = fault
-            if not fault and told:
-                wait = FIRST_WAIT
-                continue
-            self._stop.wait(wait if fault else self.rest)
-            wait = min(wait * 2, LONGEST_WAIT) if fault else FIRST_WAIT
+def move(database: Database, url: str, number: int) -> None:
+    """Note that a hook was told of an event."""
+    with database.turn(durable=False) as connection:
+        connection.execute(hooks.update().where(hooks.c.url == url).values(told=number))

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse, StreamingResponse
 
 from tutelage.core.errors import UserError
+from tutelage.feedback.agreement.tables import hours_csv
 from tutelage.feedback.site import words
 from tutelage.feedback.site.exports import FILES, events_of, training
 from tutelage.feedback.site.pages import Link, when
 from tutelage.feedback.site.routes.work import rendered
 from tutelage.feedback.site.signing import LASTS, Claim
 from tutelage.feedback.site.site import Here, Site
-from tutelage.feedback.site.state import hours, state_of
+from tutelage.feedback.site.state import COLUMNS, plots_of, rows_of
 from tutelage.feedback.site.visitors import Me, Ours, Visitor
 from tutelage.feedback.study.people import Person, Role
 
@@ -32,9 +33,10 @@ ROLES: tuple[Role, ...] = ("annotator", "reviewer", "admin")
 def state(site: Here, me: Me) -> Response:
     """Where the study stands: a sentence, plots, people."""
     me.may("admin")
-    now = state_of(site)
+    found, annotations = site.figures.now()
+    plots = plots_of(found, annotations)
     return admin_page(
-        site, me, "state", "Where it stands", first_line=now.first_line, plots=now.plots, people=now.people, columns=now.columns
+        site, me, "state", "Where it stands", first_line=found.first_line(), plots=plots, people=rows_of(found), columns=COLUMNS
     )
 
 
@@ -43,7 +45,12 @@ def paid(site: Here, me: Me) -> Response:
     """Hours per person, for pay."""
     me.may("admin")
     site.people.note(me.name, "export", "hours")
-    return Response(hours(site), media_type="text/csv", headers={"Content-Disposition": 'attachment; filename="hours.csv"'})
+    found, _ = site.figures.now()
+    return Response(
+        hours_csv(found.people, site.study.pay_per_hour),
+        media_type="text/csv",
+        headers={"Content-Disposition": 'attachment; filename="hours.csv"'},
+    )
 
 
 @router.get("/people")
