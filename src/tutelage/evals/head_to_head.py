@@ -12,10 +12,12 @@ Source: Ouyang et al. 2022, sections 3.6 and 4.1: labelers' preference against a
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tutelage.core import statistics
 from tutelage.core.statistics import Estimate
 from tutelage.core.text import Prompt, Response
+from tutelage.evals.compare import Comparison, judged
 from tutelage.evals.eval import Measure, Result, Sample
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.tasks import answer_of
@@ -29,7 +31,7 @@ QUESTIONS = (
     {"task": "likert", "name": QUALITY, "ask": "How good is each answer, from 1 to 7?"},
 )
 """What people are asked about each pair, as a study's page says it."""
-MEASURE = Measure(QUALITY, "Quality, by people", "of 7", limits=(1.0, 7.0))
+QUALITY_OF = Measure(QUALITY, "Quality, by people", "of 7", limits=(1.0, 7.0))
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,37 @@ def asked(
     return different, same
 
 
-def results(annotations: Iterable[Annotation], same: Mapping[str, Sequence[Prompt]], baseline: str) -> tuple[Result, ...]:
-    """How often each stage was preferred over the baseline, and every stage's quality; stages nobody judged are left out."""
+@dataclass(frozen=True)
+class Found:
+    """What people found: figures of every stage, and each against the baseline."""
+
+    results: tuple[Result, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+
+
+def found(annotations: Iterable[Annotation], same: Mapping[str, Sequence[Prompt]], baseline: str) -> Found:
+    """How often each stage was preferred over the baseline, every stage's quality, and how it differs from the baseline's where one
+    person rated both; stages nobody judged are left out."""
     wins: dict[str, list[Value]] = defaultdict(list)
     quality: dict[str, list[Value]] = defaultdict(list)
+    gains: dict[str, list[Value]] = defaultdict(list)
     for annotation in annotations:
         answer, stages = answer_of(annotation), [response.by for response in annotation.responses]
+        other = next(stage for stage in stages if stage != baseline)
+        value = partial(Value, annotation.prompt, annotation.annotator)
         if isinstance(answer, Pair):
-            other = next(stage for stage in stages if stage != baseline)
-            won = 0.5 if isinstance(answer.winner, str) else float(stages[answer.winner] == other)
-            wins[other].append(Value(annotation.prompt, annotation.annotator, won))
+            wins[other].append(value(0.5 if isinstance(answer.winner, str) else float(stages[answer.winner] == other)))
         elif isinstance(answer, Likert):
-            for stage, value in zip(stages, answer.values, strict=True):
-                quality[stage].append(Value(annotation.prompt, annotation.annotator, float(value)))
+            rated = dict(zip(stages, answer.values, strict=True))
+            for stage, rating in rated.items():
+                quality[stage].append(value(float(rating)))
+            gains[other].append(value(float(rated[other] - rated[baseline])))
     measure = Measure("preferred", f"Preferred over {baseline}, by people", limits=(0.0, 1.0))
-    found = [_result(measure, stage, wins[stage], same.get(stage, ())) for stage in same if wins[stage]]
-    order = [baseline, *same]
-    return (*found, *(_result(MEASURE, stage, quality[stage]) for stage in order if quality[stage]))
+    preferred = [_result(measure, stage, wins[stage], same[stage]) for stage in same if wins[stage]]
+    compared = [_against(measure, stage, baseline, wins[stage], same[stage], 0.5) for stage in same if wins[stage]]
+    compared += [_against(QUALITY_OF, stage, baseline, gains[stage], same[stage], 0.0) for stage in same if gains[stage]]
+    rated_stages = [stage for stage in (baseline, *same) if quality[stage]]
+    return Found((*preferred, *(_result(QUALITY_OF, stage, quality[stage]) for stage in rated_stages)), tuple(compared))
 
 
 def alone(annotations: Iterable[Annotation]) -> bool:
@@ -82,19 +98,32 @@ def alone(annotations: Iterable[Annotation]) -> bool:
 
 
 def _result(measure: Measure, stage: str, values: Sequence[Value], same: Sequence[Prompt] = ()) -> Result:
-    """The figure; each prompt counts the same, however many judged it, and those of `same` are ties that nobody was asked about."""
-    judged = Counter(value.prompt.id for value in values)
-    found = _estimate(values, [1 / judged[value.prompt.id] for value in values])
-    share = len(judged) / (len(judged) + len(same))
-    mean, low, high = (share * x + (1 - share) / 2 for x in (found.mean, found.low, found.high))
+    whole = _estimate(values, same, 0.5)
     ties = tuple(Sample(prompt.id, prompt.tags.get("family", ""), 0.5, prompt.id) for prompt in same)
-    return Result(measure, stage, mean, low, high, len(judged) + len(same), samples=(*_by_prompt(values), *ties))
+    return Result(measure, stage, whole.mean, whole.low, whole.high, whole.n, samples=(*_by_prompt(values), *ties))
 
 
-def _estimate(values: Sequence[Value], weights: Sequence[float]) -> Estimate:
+def _against(measure: Measure, a: str, b: str, values: Sequence[Value], same: Sequence[Prompt], tie: float) -> Comparison:
+    """How far the mean is from `tie`, which is what two stages that say the same have."""
+    whole = _estimate(values, same, tie)
+    difference, low, high = (x - tie for x in (whole.mean, whole.low, whole.high))
+    return Comparison(a, b, measure.name, difference, low, high, whole.n, judged(low, high, measure.higher_is_better))
+
+
+def _estimate(values: Sequence[Value], same: Sequence[Prompt], tie: float) -> Estimate:
+    """The mean over prompts, each counting the same however many judged it; prompts of `same` are ties that nobody was asked about."""
+    times = Counter(value.prompt.id for value in values)
     people = [value.annotator for value in values]
-    crossed = people if len(set(people)) > 1 else None
-    return statistics.mean([v.value for v in values], [v.prompt.id for v in values], weights=weights, crossed=crossed)
+    given = statistics.mean(
+        [value.value for value in values],
+        [value.prompt.id for value in values],
+        weights=[1 / times[value.prompt.id] for value in values],
+        crossed=people if len(set(people)) > 1 else None,
+    )
+    n = len(times) + len(same)
+    share = len(times) / n
+    mean, low, high = (share * x + (1 - share) * tie for x in (given.mean, given.low, given.high))
+    return Estimate(mean, low, high, n, given.clusters)
 
 
 def _by_prompt(values: Sequence[Value]) -> tuple[Sample, ...]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from tutelage.core.errors import UserError
 from tutelage.core.settings import Plain
 from tutelage.core.text import Response
-from tutelage.evals.eval import Result, Subject
-from tutelage.evals.head_to_head import QUESTIONS, alone, asked, results
+from tutelage.evals.eval import Subject
+from tutelage.evals.head_to_head import QUESTIONS, Found, alone, asked, found
 from tutelage.recipes import people
 from tutelage.recipes.work import Work
 
@@ -17,7 +17,7 @@ from tutelage.recipes.work import Work
 class Judged:
     """What people found."""
 
-    results: tuple[Result, ...] = ()
+    found: Found = field(default_factory=Found)
     people: Mapping[str, int] = field(default_factory=dict[str, int])
     """How many judgements each gave."""
     store: str = ""
@@ -49,4 +49,4 @@ def judged_by_people(work: Work, subjects: Sequence[Subject], prompts: int, over
     counted = store.annotators(people.JUDGED)
     work.journal({"people": counted, "store": store.hash})
     who = ("one person judged: the intervals know nothing of how people differ",) if alone(annotations) else ()
-    return Judged(results(annotations, same, baseline), counted, store.hash, (*ties, *who))
+    return Judged(found(annotations, same, baseline), counted, store.hash, (*ties, *who))

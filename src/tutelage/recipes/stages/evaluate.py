@@ -120,8 +120,7 @@ class Evaluate:
         evals = [suite.load(name) for name in self.evals]
         judged = self._judged(work, chosen) if self.by == "people" else Judged()
         measured = suite.measure(chosen, evals, meter, work.name)
-        measured = Measured((*judged.results, *measured.results), (*judged.notes, *measured.untested))
-        found = self._findings(work, chosen, measured, given, judged.people)
+        found = self._findings(work, chosen, measured, given, judged)
         report.write(found, work.dir)
         told = {"annotators": judged.people, "store": judged.store} if judged.people else {}
         return {"sentence": report.as_json(found)["sentence"], "answers": len(subjects.on.prompts), **told}
@@ -139,10 +138,9 @@ class Evaluate:
             return subjects.folder("model", source.path)
         raise UserError(f"stage {work.name}: {self.models[n]} can't be measured: it is a model that is yet to be made")
 
-    def _findings(
-        self, work: Work, chosen: list[Subject], measured: Measured, given: dict[str, Input], judges: Mapping[str, int]
-    ) -> Findings:
-        results, comparisons = measured.results, compare_all(measured.results)
+    def _findings(self, work: Work, chosen: list[Subject], measured: Measured, given: dict[str, Input], judged: Judged) -> Findings:
+        results = (*judged.found.results, *measured.results)
+        comparisons = (*judged.found.comparisons, *compare_all(measured.results))
         stages = self._stages(work)
         plain = Findings(work.recipe, stages, results, comparisons)
         policies = [s for s in chosen if s.kind == "policy"]
@@ -157,8 +155,8 @@ class Evaluate:
             examples=shown,
             picked=picked,
             data=tuple(Source(name, source.given, 0, hash=source.hash[:12]) for name, source in given.items()),
-            people=(*self._people(work), *(Source(name, work.name, n, "judgements") for name, n in judges.items())),
-            untested=measured.untested,
+            people=(*self._people(work), *(Source(name, work.name, n, "judgements") for name, n in judged.people.items())),
+            untested=(*judged.notes, *measured.untested),
             judgements=judged_claims(plain, [read_claim(text) for text in self.claims]),
             settings=yaml.safe_dump({s.name: dict(s.settings) for s in stages}, sort_keys=False, allow_unicode=True),
             notes=self.notes,
