@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+
 from tests.feedback.site.studies import come_in, item, opened, served, site_of, study_at, token
 
 ASKED = ("/api/next", "/api/items/x", "/api/stats", "/api/history", "/api/export")

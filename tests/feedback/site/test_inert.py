@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.feedback.site.browsers import chromium, come_in, open_
-from tests.feedback.site.studies import form_in, item, opened, served, site_of, study_at
-from tests.feedback.site.studies import come_in as plainly
 
+from tests.feedback.site.browsers import chromium, come_in, open_
+from tests.feedback.site.studies import come_in as plainly
+from tests.feedback.site.studies import form_in, item, opened, served, site_of, study_at
 from tutelage.feedback.site.safe import LONG, TABLE, TAGS, plain, shown, storable, visible
 
 PAYLOADS = (

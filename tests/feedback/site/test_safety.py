@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
-from tests.feedback.site.studies import MODELS, come_in, field_in, form_in, item, link, opened, proof_in, served, site_of, study_at, token
 
+from tests.feedback.site.studies import MODELS, come_in, field_in, form_in, item, link, opened, proof_in, served, site_of, study_at, token
 from tutelage.core.errors import Interrupted
 from tutelage.feedback.site.guard import LARGEST
 from tutelage.feedback.site.signing import Claim, Refused, Signer

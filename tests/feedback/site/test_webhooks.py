@@ -10,8 +10,8 @@ from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from fastapi.testclient import TestClient
-from tests.feedback.site.studies import opened, site_of, study_at, token
 
+from tests.feedback.site.studies import opened, site_of, study_at, token
 from tutelage.feedback.site.webhooks import Hook, Sender
 
 
