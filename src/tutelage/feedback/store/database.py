@@ -87,7 +87,7 @@ class Database:
             yield None
             return
         with self.named(), self._engine.connect() as connection:
-            yield connection.execution_options(yield_per=1000)
+            yield connection
 
     @contextmanager
     def named(self) -> Generator[None]:
@@ -101,6 +101,12 @@ class Database:
             if meant is None:
                 raise
             raise meant from error
+
+    def learn(self) -> None:
+        """Tell PostgreSQL's planner of what was just loaded; it would find out in a minute, and read whole tables until then."""
+        if self.path is None:
+            with self.turn() as connection:
+                connection.exec_driver_sql("ANALYZE")
 
     def tidy(self) -> None:
         """Overwrite what was deleted or emptied, so that the disk doesn't keep it: SQLite's log is folded in, PostgreSQL's old rows go."""

@@ -17,7 +17,7 @@ from tutelage.feedback.store import tables
 from tutelage.feedback.store.events import machine, row_of
 from tutelage.feedback.study import tables as study
 
-OURS = (*(t.name for t in (tables.schema, tables.events)), *(t.name for t in (study.items, study.people, study.seats, study.actions)))
+OURS = (tables.schema, tables.events, study.items, study.contents, study.people, study.seats, study.actions)
 BATCH = 1000
 
 
@@ -45,7 +45,7 @@ def migrate(connection: sa.Connection, name: str) -> None:
             STEPS[older](connection)
             connection.execute(tables.schema.update().values(version=older + 1))
         return
-    taken = sorted(there & set(OURS))
+    taken = sorted(there & {table.name for table in OURS})
     if taken:
         raise UserError(f"{name}: has a table '{taken[0]}' already, of another program; give the store a database of its own")
     METADATA.create_all(connection)

@@ -135,7 +135,7 @@ class Store:
     def _rows(self, query: sa.Executable) -> Iterator[Any]:
         with self.database.reading() as connection:
             if connection is not None:
-                yield from connection.execute(query)
+                yield from connection.execution_options(yield_per=1000).execute(query)
 
 
 def tombstone() -> str:

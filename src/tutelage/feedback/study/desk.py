@@ -47,6 +47,7 @@ class Desk:
         with self.database.turn() as connection:
             shelve(connection, given, self.study.overlap)
             person.enroll(connection, self.study, self.clock())
+        self.database.learn()
         self._shelf.clear()
 
     def close(self) -> None:

@@ -54,13 +54,13 @@ def alike(one: Annotation, two: Annotation) -> float | None:
     """How far two answers to the same question about the same responses agree, 0 to 1; None where they can't be compared."""
     k = len(one.responses)
     first, second = tasks.signals_of(one), tasks.signals_of(two)
-    labels = [_labels(signals) for signals in (first, second)]
+    labels = [labels_of(signals) for signals in (first, second)]
     if any(labels):
         places = sorted(labels[0].keys() & labels[1].keys())
         return fmean(1 - min(1.0, abs(labels[0][place] - labels[1][place])) for place in places) if places else None
     if k < 2 or tasks.load(one.task).gives != "preferences":
         return None
-    orders = [_order(signals) for signals in (first, second)]
+    orders = [order_of(signals) for signals in (first, second)]
     return fmean(float(orders[0].get(pair, 0) == orders[1].get(pair, 0)) for pair in combinations(range(k), 2))
 
 
@@ -69,11 +69,12 @@ def _mean(said: Sequence[Annotation]) -> float | None:
     return fmean(pairs) if pairs else None
 
 
-def _labels(signals: Iterable[Signal]) -> dict[int, float]:
+def labels_of(signals: Iterable[Signal]) -> dict[int, float]:
+    """{place: value}."""
     return {signal.response: signal.value for signal in signals if isinstance(signal, Label)}
 
 
-def _order(signals: Iterable[Signal]) -> dict[tuple[int, int], int]:
+def order_of(signals: Iterable[Signal]) -> dict[tuple[int, int], int]:
     """{(i, j), i < j: 1 where i is better, -1 where j is}; equal ones are not in it."""
     found: dict[tuple[int, int], int] = {}
     for signal in signals:

@@ -29,11 +29,11 @@ def progress(connection: sa.Connection, study: Study, who: Person, now: float) -
 
 
 def _mine(connection: sa.Connection, who: Person, now: float) -> dict[tuple[str, str], int]:
-    """The person's seats by (purpose, state); leases that are over count as expired."""
+    """The person's seats by (purpose, state); leases that are over don't count."""
     s = seats.c
-    state = sa.case((sa.and_(s.state == "leased", s.expires <= now), "expired"), else_=s.state).label("now")
-    query = sa.select(s.purpose, state, sa.func.count().label("n")).where(s.person == who.name).group_by(s.purpose, state)
-    return {(row.purpose, row.now): row.n for row in connection.execute(query).all()}
+    there = sa.func.sum(sa.case((sa.and_(s.state == "leased", s.expires <= now), 0), else_=1)).label("n")
+    query = sa.select(s.purpose, s.state, there).where(s.person == who.name).group_by(s.purpose, s.state)
+    return {(row.purpose, row.state): int(row.n) for row in connection.execute(query).all()}
 
 
 def _count(connection: sa.Connection, role: str) -> int:

@@ -14,7 +14,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.text import Prompt
 from tutelage.feedback.annotation import Annotation, from_plain, to_plain
 from tutelage.feedback.study.items import Item
-from tutelage.feedback.study.tables import items
+from tutelage.feedback.study.tables import contents, items
 
 JUDGED = ("prompt", "responses")
 ABOUT = ("id", "role", "category", "expertise", "overlap", "warning", "suggestion", "explanation")
@@ -26,26 +26,29 @@ MOST = 2048
 def shelve(connection: sa.Connection, given: Iterable[Item], overlap: int) -> int:
     """Put items into the database, in their order; how many were new. UserError for an id that two files give, and for an item that
     is there with other words."""
+    texts = dict(connection.execute(sa.select(contents.c.item, contents.c.content)).tuples().all())
     known = {row.id: row for row in connection.execute(sa.select(items)).all()}
-    new: dict[str, dict[str, Any]] = {}
+    new: dict[str, tuple[dict[str, Any], str]] = {}
     for place, item in enumerate(given):
-        row = _row(item, place, overlap)
+        row, text = _row(item, place, overlap), json.dumps(item_to_plain(item), ensure_ascii=False, sort_keys=True)
         if item.id in new:
             raise UserError(f"item {item.id}: two of the study's files give this id; an id is given once")
-        there = known.get(item.id)
-        if there is None:
-            new[item.id] = row
+        if item.id in known:
+            _take_over(connection, known[item.id], row, texts[item.id], text)
         else:
-            _take_over(connection, there, row)
+            new[item.id] = row, text
     if new:
-        connection.execute(items.insert(), list(new.values()))
+        connection.execute(items.insert(), [row for row, _ in new.values()])
+        connection.execute(contents.insert(), [{"item": name, "content": text} for name, (_, text) in new.items()])
     return len(new)
 
 
-def _take_over(connection: sa.Connection, there: Any, row: dict[str, Any]) -> None:
-    old, now = json.loads(there.content), json.loads(row["content"])
-    if there.role != row["role"] or any(old[part] != now[part] for part in JUDGED):
-        raise UserError(f"item {there.id}: the store has it with another prompt, other responses or in another role; give it another id")
+def _take_over(connection: sa.Connection, there: Any, row: dict[str, Any], text: str, new: str) -> None:
+    if text != new:
+        old, now = json.loads(text), json.loads(new)
+        if there.role != row["role"] or any(old[part] != now[part] for part in JUDGED):
+            raise UserError(f"item {there.id}: the store has it with another prompt, other responses or another role; give it another id")
+        connection.execute(contents.update().where(contents.c.item == there.id).values(content=new))
     row["wanted"] = there.wanted - there.overlap + row["overlap"]
     if any(getattr(there, name) != value for name, value in row.items()):
         connection.execute(items.update().where(items.c.id == there.id).values(row))
@@ -62,7 +65,6 @@ def _row(item: Item, place: int, overlap: int) -> dict[str, Any]:
         "k": len(item.responses),
         "overlap": people,
         "wanted": people,
-        "content": json.dumps(item_to_plain(item), ensure_ascii=False, sort_keys=True),
     }
 
 
@@ -90,7 +92,7 @@ class Shelf:
         """One that is there."""
         kept = self._kept.get(name)
         if kept is None:
-            content = connection.execute(sa.select(items.c.content).where(items.c.id == name)).scalar_one()
+            content = connection.execute(sa.select(contents.c.content).where(contents.c.item == name)).scalar_one()
             kept = item_from_plain(json.loads(content))
             if len(self._kept) >= MOST:
                 self._kept = {}

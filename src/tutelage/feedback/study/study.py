@@ -87,6 +87,7 @@ class Member:
     name: str
     """A pseudonym: it stands in files and reports."""
     role: Literal["annotator", "reviewer", "admin"] = "annotator"
+    """Reviewers decide where annotators disagree; admins invite, look and export."""
     expertise: tuple[str, ...] = ()
     """What they may judge beyond items that need no expertise."""
 
@@ -102,6 +103,7 @@ class Webhook:
     url: str
     """Where to post to: http or https."""
     events: tuple[Literal["annotation", "skip", "undo", "question", "reply", "erased"], ...] = ("annotation",)
+    """Which kinds of event."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -144,6 +146,7 @@ class Study:
     practice: Path | None = None
     """Items that everybody begins with, with `answer` and `explanation`; about three."""
     screening: Screening | None = None
+    """A test that everybody takes before the work; null: none."""
     disagreement: Disagreement | None = None
     """Null: nothing happens."""
     lease_minutes: Annotated[float, Gt(0.0)] = 10.0
@@ -151,6 +154,7 @@ class Study:
     edit_minutes: Annotated[float, Ge(0.0)] = 10.0
     """Minutes in which one's own answer may be changed or taken back."""
     people: tuple[Member, ...] = ()
+    """Who is there from the start; others are invited."""
     suggestions: Literal["after", "never"] = "after"
     """When an item's AI suggestion is shown: after the vote, or never."""
     keys: dict[str, str] = field(default_factory=dict[str, str])
@@ -158,7 +162,9 @@ class Study:
     pay_per_hour: Annotated[float, Ge(0.0)] | None = None
     """For the sum that the admin's page shows; in `currency`."""
     currency: str = "$"
+    """Stands before sums of money."""
     webhooks: tuple[Webhook, ...] = ()
+    """Addresses that are told what happens."""
     seed: Annotated[int, Ge(0)] = 0
     """Of everything that is drawn: orders on the screen, gold, repeats."""
 

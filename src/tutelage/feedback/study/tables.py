@@ -3,6 +3,7 @@
 A seat is what joins a person and an item: a lease, then an answer or a skip; it is what makes "never the same item twice" a primary
 key. An item counts its own seats: `load` is answers and leases of work on it, `wanted` how many it may have, so the next item for
 somebody is the first row of an index over the items that are not full (`load < wanted`), and nothing is sorted or counted at the time.
+What an item says is a table of its own, because PostgreSQL writes a row anew, text and all, when a count in it changes.
 All of this can change and be made again from items and events, but for who leased what.
 """
 
@@ -24,12 +25,18 @@ items = sa.Table(
     sa.Column("load", sa.Integer, nullable=False, server_default="0"),
     sa.Column("answers", sa.Integer, nullable=False, server_default="0"),
     sa.Column("review", sa.String(16), nullable=False, server_default=""),
-    sa.Column("content", sa.Text, nullable=False),
 )
 OPEN = items.c.load < items.c.wanted
 _open = (items.c.role, items.c.load, items.c.place, items.c.expertise, items.c.category)
 sa.Index("items_open", *_open, sqlite_where=OPEN, postgresql_where=OPEN)
 sa.Index("items_by_review", items.c.review, items.c.place)
+
+contents = sa.Table(
+    "contents",
+    METADATA,
+    sa.Column("item", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
 
 people = sa.Table(
     "people",

@@ -1,0 +1,170 @@
+"""Practice, screening, gold, repeats, reviewers: what stands in place of the next item of work."""
+
+import pytest
+
+from tests.feedback.studies import ORDER, Clock, answer, opened, rows, study, write
+from tutelage.core.errors import UserError
+from tutelage.feedback.study import screening
+from tutelage.feedback.study.people import People
+from tutelage.feedback.study.sheet import Progress
+
+BEST_FIRST = {"tiers": [[0], [1], [2]]}
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def known(n, start, tiers=BEST_FIRST, **more):
+    return [{**row, "answer": {"ranking": tiers}, **more} for row in rows(n, start=start)]
+
+
+def right(sheet):
+    """The form that says: stored place 0, then 1, then 2."""
+    return {"ranking.order": " ".join(str(sheet.shown.index(place) + 1) for place in range(3))}
+
+
+def submit(desk, person, sheet, values):
+    return desk.submit(person, sheet.submit, sheet.item.id, values, 1, 1)
+
+
+def test_practice_comes_first_with_its_explanations(tmp_path, place, clock):
+    write(tmp_path, "practice.jsonl", known(3, 100, explanation="Shorter is better here."))
+    desk = opened(study(tmp_path, rows(2), "practice: practice.jsonl"), place, clock)
+    assert desk.progress("ann-1") == Progress("practice", 0, 3)
+    sheet = desk.next("ann-1")
+    assert sheet.purpose == "practice" and sheet.item.id == "i100" and "Shorter" not in repr(sheet)
+    receipt = submit(desk, "ann-1", sheet, right(sheet))
+    assert receipt.explanation == "Shorter is better here." and receipt.agreed
+    assert receipt.expected == {"ranking": " over ".join("ABC"[sheet.shown.index(place)] for place in range(3))}
+    second = desk.next("ann-1")
+    wrong = {"ranking.order": "1 = 2 = 3"}
+    assert submit(desk, "ann-1", second, wrong).agreed is False and not submit(desk, "ann-1", second, wrong).new
+    assert desk.progress("ann-1") == Progress("practice", 2, 1)
+    answer(desk, "ann-1")
+    assert desk.next("ann-1").purpose == "work" and desk.progress("ann-1") == Progress("work", 0, 2)
+    assert desk.store.count == 0 and len(desk.store.ids(purposes=["practice"])) == 3
+    assert desk.next("ann-2").purpose == "practice"  # everybody's own
+
+
+def test_screening_is_reported_with_its_interval_and_the_admin_decides(tmp_path, place, clock):
+    write(tmp_path, "screening.jsonl", known(4, 100))
+    made = study(tmp_path, rows(2), "screening: {items: screening.jsonl, wait: true}")
+    desk = opened(made, place, clock)
+    people = People(made, desk.store, clock)
+    for n in range(4):
+        sheet = desk.next("ann-1")
+        submit(desk, "ann-1", sheet, right(sheet) if n else {"ranking.order": "1 = 2 = 3"})
+    assert desk.next("ann-1") is None and desk.progress("ann-1").phase == "waiting"
+    found = screening.screened(made, desk.database, "ann-1")
+    assert (found.answered, found.agreement.mean, found.agreement.n) == (4, 0.75, 12)
+    assert 0.45 < found.agreement.low < 0.5 and found.verdicts == ("unclear", "unclear")
+    people.decide("boss", "ann-1", True)
+    assert desk.next("ann-1").purpose == "work"
+    people.decide("boss", "ann-2", False)
+    for _ in range(4):
+        sheet = desk.next("ann-2")
+        submit(desk, "ann-2", sheet, {"ranking.order": "1 = 2 = 3"})
+    assert desk.next("ann-2") is None and desk.progress("ann-2").phase == "over"
+    assert screening.screened(made, desk.database, "ann-2").verdicts[0] == "below"
+    assert [a.action for a in people.log()] == ["accept", "decline"]
+    with pytest.raises(UserError, match="Nobody named"):
+        screening.screened(made, desk.database, "eve")
+
+
+def test_demonstrations_are_graded_by_the_admin(tmp_path, place, clock):
+    asked = [{"id": f"s{n}", "prompt": f"write {n}", "answer": {"demonstration": {"text": "so"}}} for n in range(2)]
+    write(tmp_path, "screening.jsonl", asked)
+    made = study(tmp_path, [{"prompt": "q"}], "screening: {items: screening.jsonl}", questions="[{task: demonstration}]")
+    desk = opened(made, place, clock)
+    for _ in range(2):
+        answer(desk, "ann-1", {"demonstration.text": "my answer"})
+    before = screening.screened(made, desk.database, "ann-1")
+    assert before.agreement is None and before.demonstrations is None and [e.item for e in before.ungraded] == ["s0", "s1"]
+    for item, given in (("s0", 2), ("s0", 7), ("s1", 6)):
+        screening.grade(desk.database, clock(), "boss", "ann-1", item, given)
+    after = screening.screened(made, desk.database, "ann-1")
+    assert after.demonstrations.mean == 6.5 and after.ungraded == ()
+    for item, given, said in (("s0", 8, "from 1 to 7"), ("s9", 5, "wrote nothing")):
+        with pytest.raises(UserError, match=said):
+            screening.grade(desk.database, clock(), "boss", "ann-1", item, given)
+
+
+def test_gold_and_repeats_come_at_their_rates_and_by_the_seed(tmp_path, place, clock):
+    write(tmp_path, "gold.jsonl", known(60, 1000))
+    page = "gold: {items: gold.jsonl, rate: 0.2}\nrepeats: 0.1"
+    made = study(tmp_path, rows(300), page)
+    desk = opened(made, place, clock)
+    seen = []
+    while sheet := desk.next("ann-1"):
+        seen.append((sheet.purpose, sheet.item.id, sheet.item.prompt.last))
+        submit(desk, "ann-1", sheet, ORDER)
+    purposes = [purpose for purpose, *_ in seen]
+    assert purposes.count("work") == 300 and len({item for _, item, _ in seen}) == len(seen)
+    assert 40 <= purposes.count("gold") <= 60 and 20 <= purposes.count("repeat") <= 65, purposes
+    first = {text: n for n, (purpose, _, text) in enumerate(seen) if purpose == "work"}
+    repeats = [(n, item, text) for n, (purpose, item, text) in enumerate(seen) if purpose == "repeat"]
+    assert all(n - first[text] > 5 for n, _, text in repeats) and len({text for *_, text in repeats}) == len(repeats)
+    assert desk.store.count == 300 and len(desk.store.ids(purposes=["gold"])) == purposes.count("gold")
+    assert screening.gold(desk.database, "ann-1").n == 3 * purposes.count("gold") and screening.gold(desk.database, "ann-2") is None
+    assert {e.item for e in desk.store.events() if e.purpose == "repeat"} < {f"i{n}" for n in range(300)}
+    again = opened(made, str(tmp_path / "again.db"), clock)
+    replayed = [again.next("ann-1") or None]
+    submit(again, "ann-1", replayed[0], ORDER)
+    for _ in range(30):
+        replayed.append(again.next("ann-1"))
+        submit(again, "ann-1", replayed[-1], ORDER)
+    assert [(s.purpose, s.item.id) for s in replayed] == [one[:2] for one in seen[:31]]
+
+
+def test_where_people_disagree_a_reviewer_decides_side_by_side(tmp_path, place, clock):
+    page = "overlap: 2\ndisagreement: {below: 0.6}\npeople: [{name: a}, {name: b}, {name: judge, role: reviewer}, {name: second, role: reviewer}]"
+    desk = opened(study(tmp_path, rows(2), page, questions="[{task: ranking, flags: [rude]}]"), place, clock)
+    assert desk.next("judge") is None and desk.progress("judge") == Progress("over", 0, 0)
+    said = {"a": {"i0": [0, 1, 2], "i1": [0, 1, 2]}, "b": {"i0": [2, 1, 0], "i1": [0, 1, 2]}}
+    for person, orders in said.items():
+        while sheet := desk.next(person):
+            order = " ".join(str(sheet.shown.index(p) + 1) for p in orders[sheet.item.id])
+            flag = {f"ranking.flag.{sheet.shown.index(1)}.rude": "on", "note": "well"} if person == "b" else {}
+            submit(desk, person, sheet, {"ranking.order": order, **flag})
+    assert desk.progress("judge") == Progress("review", 0, 1)
+    sheet = desk.next("judge")
+    assert sheet.item.id == "i0" and sheet.purpose == "adjudication" and desk.next("second") is None
+    letters = ["ABC"[sheet.shown.index(place)] for place in range(3)]
+    assert [v.who for v in sheet.voices] == ["First", "Second"]
+    assert [v.said["ranking"] for v in sheet.voices] == [" over ".join(letters), " over ".join(letters[::-1])]
+    assert sheet.voices[1].flags == {"ranking": ((sheet.shown.index(1), "rude"),)} and sheet.voices[1].note == "well"
+    assert sheet.voices[0].flags == {}
+    clock.minutes(11)
+    other = desk.next("second")  # the first reviewer's lease is over
+    submit(desk, "second", other, right(other))
+    assert desk.next("judge") is None and desk.next("second") is None
+    (event,) = [e for e in desk.store.events() if e.purpose == "adjudication"]
+    assert event.annotator == "second" and event.annotation.answer == BEST_FIRST
+    assert desk.store.annotators() == {"a": 2, "b": 2, "second": 1}
+    assert desk.undo("second").voices and desk.store.annotators() == {"a": 2, "b": 2}
+
+
+def test_more_people_are_asked_once_before_a_reviewer(tmp_path, place, clock):
+    page = "overlap: 2\ndisagreement: {below: 0.6, more: 1}\npeople: [{name: a}, {name: b}, {name: c}, {name: d}, {name: judge, role: reviewer}]"
+    desk = opened(study(tmp_path, rows(1), page), place, clock)
+    for person, order in (("a", [0, 1, 2]), ("b", [2, 1, 0])):
+        sheet = desk.next(person)
+        submit(desk, person, sheet, {"ranking.order": " ".join(str(sheet.shown.index(p) + 1) for p in order)})
+    assert desk.next("judge") is None
+    sheet = desk.next("c")
+    submit(desk, "c", sheet, right(sheet))
+    assert desk.next("d") is None and desk.next("judge").item.id == "i0"
+
+
+def test_an_edit_that_ends_the_disagreement_ends_the_review(tmp_path, place, clock):
+    page = "overlap: 2\ndisagreement: {below: 0.6}\npeople: [{name: a}, {name: b}, {name: judge, role: reviewer}]"
+    desk = opened(study(tmp_path, rows(1), page), place, clock)
+    first, second = desk.next("a"), desk.next("b")
+    submit(desk, "a", first, right(first))
+    reverse = {"ranking.order": " ".join(str(second.shown.index(p) + 1) for p in (2, 1, 0))}
+    submit(desk, "b", second, reverse)
+    assert desk.progress("judge").open == 1
+    desk.submit("b", "edited", "i0", right(second), 1, 1)
+    assert desk.progress("judge").open == 0 and desk.next("judge") is None

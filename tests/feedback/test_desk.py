@@ -1,0 +1,320 @@
+"""The desk: who gets which item, what an answer, a skip, an undo and an edit do; on both databases."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from tests.feedback.studies import ORDER, Clock, answer, opened, rows, study, write
+from tutelage.core.errors import UserError
+from tutelage.feedback.store import Store
+from tutelage.feedback.study.desk import Desk
+from tutelage.feedback.study.sheet import Progress
+from tutelage.feedback.tasks import signals_of
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def desk_of(tmp_path, place, clock, n=4, page="", **more):
+    return opened(study(tmp_path, rows(n), page, **more), place, clock)
+
+
+def counts(desk):
+    """(load, answers, review) of each item, by id."""
+    with desk.database.reading() as connection:
+        found = connection.exec_driver_sql("SELECT id, load, answers, review FROM items").all()
+    return {row.id: (row.load, row.answers, row.review) for row in found}
+
+
+def test_an_answer_becomes_an_annotation_with_all_that_is_known_of_it(tmp_path, place, clock):
+    (tmp_path / "guide.md").write_text("# Be fair")
+    page = "guidelines: guide.md"
+    questions = "[{task: ranking, name: order, aspect: helpful, flags: table_3}, {task: likert}]"
+    desk = desk_of(tmp_path, place, clock, 1, page, questions=questions)
+    sheet = desk.next("ann-1")
+    values = {
+        "order.order": "2 1 = 3",
+        "likert.value-0": "7",
+        "likert.value-1": "1",
+        "likert.value-2": "4",
+        "order.flag.0.hallucination": "on",
+        "note": " hm ",
+    }
+    receipt = desk.submit("ann-1", sheet.submit, "i0", values, 1500, 4000)
+    assert receipt.new and receipt.submit == sheet.submit and receipt.explanation is None
+    by_task = {a.task: a for a in desk.store.read()}
+    a, shown = by_task["ranking"], sheet.shown
+    assert a.answer == {"tiers": [[shown[1]], sorted([shown[0], shown[2]])]} and sorted(shown) == [0, 1, 2] and a.shown == shown
+    assert a.flags == ((shown[0], "hallucination"),) and a.aspect == "helpful" and {s.aspect for s in signals_of(a)} == {"helpful"}
+    assert by_task["likert"].answer["values"][shown[0]] == 7 and by_task["likert"].flags == ()
+    assert a.guideline == desk.study.guideline.version != "" and a.seconds == 1.5 and a.at.startswith("2027-01-15T08:00:00")
+    first, second = desk.store.events()
+    assert (first.id, second.id) == (f"{sheet.submit}-0", f"{sheet.submit}-1")
+    assert (first.purpose, first.item, first.active_ms, first.total_ms) == ("work", "i0", 1500, 4000)
+    assert first.said == {"question": "order", "note": "hm"} and second.said == {"question": "likert"}
+
+
+def test_the_sheet_tells_nothing_that_is_not_to_be_told(tmp_path, place, clock):
+    signed = [{"text": "a", "by": "gpt-9"}, {"text": "b", "by": "ours"}]
+    row = {"prompt": "q", "responses": signed, "suggestion": "B, surely", "warning": "blood"}
+    desk = opened(study(tmp_path, [row], questions="[{task: pair}]"), place, clock)
+    sheet = desk.next("ann-1")
+    assert "gpt-9" not in repr(sheet) and "surely" not in repr(sheet) and sheet.item.warning == "blood"
+    receipt = desk.submit("ann-1", sheet.submit, sheet.item.id, {"pair.winner": "a"}, 1, 1)
+    assert receipt.suggestion == "B, surely"
+    assert {r.by for a in desk.store.read() for r in a.responses} == {"gpt-9", "ours"}
+
+
+def test_the_order_on_the_screen_is_a_persons_own_and_stays(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 30, people=2, page="overlap: 2")
+    orders = {}
+    for person in ("ann-1", "ann-2"):
+        while sheet := desk.next(person):
+            assert desk.next(person).shown == sheet.shown == desk.sheet(person, sheet.item.id).shown
+            desk.submit(person, sheet.submit, sheet.item.id, ORDER, 1, 1)
+            orders[person, sheet.item.id] = sheet.shown
+    assert len(set(orders.values())) == 6  # all orders of three
+    assert any(orders["ann-1", f"i{n}"] != orders["ann-2", f"i{n}"] for n in range(30))
+
+
+def test_the_least_labelled_goes_first_and_nobody_sees_an_item_twice(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 4, "overlap: 2")
+    seen = [(person, answer(desk, person).item.id) for person in ("ann-1", "ann-2", "ann-1", "ann-2")]
+    assert [item for _, item in seen] == ["i0", "i1", "i2", "i3"]
+    seen += [(person, answer(desk, person).item.id) for person in ("ann-1", "ann-2", "ann-1", "ann-2")]
+    assert len(set(seen)) == 8 and set(Counter(item for _, item in seen).values()) == {2}
+    assert desk.next("ann-1") is None and desk.next("ann-3") is None
+    assert desk.progress("ann-1") == Progress("over", 4, 0)
+
+
+def test_an_items_own_overlap(tmp_path, place, clock):
+    items = rows(2)
+    items[1]["overlap"] = 3
+    desk = opened(study(tmp_path, items), place, clock)
+    given = [(answer(desk, person) or answer(desk, person)) for person in ("ann-1", "ann-2", "ann-3") for _ in range(2)]
+    assert Counter(sheet.item.id for sheet in given if sheet) == {"i0": 1, "i1": 3}
+
+
+def test_a_lease_ends_and_the_item_goes_to_somebody_else(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1)
+    first = desk.next("ann-1")
+    assert desk.next("ann-2") is None and first.expires == pytest.approx(clock.now + 600, abs=1)
+    clock.minutes(9)
+    assert desk.next("ann-2") is None
+    clock.minutes(1.1)
+    second = desk.next("ann-2")
+    assert second.item.id == "i0" and desk.next("ann-1") is None
+    with pytest.raises(UserError, match="10 minutes for this item are over"):
+        desk.sheet("ann-1", "i0")
+    desk.submit("ann-2", second.submit, "i0", ORDER, 1, 1)
+    with pytest.raises(UserError, match="Others have answered this item in the meantime; your time for it was over"):
+        desk.submit("ann-1", first.submit, "i0", ORDER, 1, 1)
+    assert desk.store.annotators() == {"ann-2": 1} and counts(desk) == {"i0": (1, 1, "")}
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_an_answer_after_its_lease_is_taken_while_there_is_room(tmp_path, place, clock, swept):
+    desk = desk_of(tmp_path, place, clock, 2)
+    sheet = desk.next("ann-1")
+    clock.minutes(30)
+    if swept:
+        other = desk.next("ann-2")
+        desk.skip("ann-2", other.submit, other.item.id)
+    desk.submit("ann-1", sheet.submit, sheet.item.id, ORDER, 1, 1)
+    assert counts(desk)["i0"] == (1, 1, "") and desk.store.count == 1
+
+
+def test_a_draft_survives_and_renews_the_lease(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1)
+    sheet = desk.next("ann-1")
+    clock.minutes(9)
+    expires = desk.draft("ann-1", "i0", {"ranking.order": "2", "note": "é"})
+    assert expires == pytest.approx(clock.now + 600, abs=1)
+    clock.minutes(9)
+    again = Desk(desk.study, Store(place), clock).next("ann-1")
+    assert dict(again.draft) == {"ranking.order": "2", "note": "é"} and again.submit == sheet.submit
+    clock.minutes(20)
+    back = desk.next("ann-1")  # its lease ran out, but nobody took it
+    assert dict(back.draft) == dict(again.draft) and back.shown == sheet.shown
+    desk.submit("ann-1", back.submit, "i0", ORDER, 1, 1)
+    with pytest.raises(UserError, match="done already"):
+        desk.draft("ann-1", "i0", {})
+
+
+def test_posting_twice_is_one_answer(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 2)
+    sheet = desk.next("ann-1")
+    assert [desk.submit("ann-1", sheet.submit, "i0", ORDER, 1, 1).new for _ in range(3)] == [True, False, False]
+    assert not desk.skip("ann-1", sheet.submit, "i0").new
+    assert desk.store.count == 1 and counts(desk)["i0"] == (1, 1, "")
+    other = desk.next("ann-2")
+    with pytest.raises(UserError, match="sent for something else"):
+        desk.submit("ann-2", sheet.submit, other.item.id, ORDER, 1, 1)
+
+
+def test_what_is_refused_leaves_nothing_behind(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 3)
+    sheet = desk.next("ann-1")
+    desk.next("ann-2")
+    before = counts(desk)
+    for said, call in {
+        "no rank yet": lambda: desk.submit("ann-1", sheet.submit, "i0", {"ranking.order": "2 1"}, 1, 1),
+        "is not yours": lambda: desk.submit("ann-1", sheet.submit, "i1", ORDER, 1, 1),
+        "not yours": lambda: desk.sheet("ann-1", "i2"),
+        "is not yours. Open": lambda: desk.skip("ann-1", sheet.submit, "no such item"),
+        "half a surrogate": lambda: desk.submit("ann-1", sheet.submit, "i0", {**ORDER, "note": "\ud800"}, 1, 1),
+        "too many in one field": lambda: desk.submit("ann-1", sheet.submit, "i0", {**ORDER, "note": "x" * (1 << 21)}, 1, 1),
+        "without its token": lambda: desk.submit("ann-1", "", "i0", ORDER, 1, 1),
+        "characters are too many here": lambda: desk.submit("ann-1", sheet.submit, "i0", {**ORDER, "note": "x" * 20_000}, 1, 1),
+        "no flag 'rude'": lambda: desk.submit("ann-1", sheet.submit, "i0", {**ORDER, "ranking.flag.0.rude": "on"}, 1, 1),
+        "Nobody named 'eve'": lambda: desk.next("eve"),
+        "question is empty": lambda: desk.ask("ann-1", "i0", "  "),
+    }.items():
+        with pytest.raises(UserError, match=said):
+            call()
+    assert list(desk.store.events()) == [] and counts(desk) == before
+
+
+def test_undo_takes_back_and_shows_the_form_as_it_was(tmp_path, place, clock):
+    questions = "[{task: ranking, name: order, flags: [rude]}, {task: demonstration, name: better}]"
+    desk = desk_of(tmp_path, place, clock, 1, questions="[{task: ranking, name: order, flags: [rude]}, {task: likert}]")
+    assert questions and desk.undo("ann-1") is None
+    sheet = desk.next("ann-1")
+    values = {
+        "order.order": "3 1 = 2",
+        "order.flag.2.rude": "on",
+        "likert.value-0": "1",
+        "likert.value-1": "2",
+        "likert.value-2": "3",
+        "note": "why",
+    }
+    desk.submit("ann-1", sheet.submit, "i0", values, 1, 1)
+    back = desk.undo("ann-1")
+    assert dict(back.draft) == values and back.shown == sheet.shown and not back.answered and back.submit != sheet.submit
+    assert desk.store.ids() == [] and counts(desk)["i0"] == (1, 0, "")
+    assert not desk.submit("ann-1", sheet.submit, "i0", values, 1, 1).new  # the old form, sent once more
+    assert desk.store.ids() == []
+    assert desk.submit("ann-1", back.submit, "i0", values, 1, 1).new and len(desk.store.ids()) == 2
+    kinds = [event.kind for event in desk.store.events()]
+    assert kinds == ["annotation", "annotation", "undo", "annotation", "annotation"]
+    clock.minutes(11)
+    assert desk.undo("ann-1") is None
+
+
+def test_undo_goes_back_step_by_step_and_forward_again(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 3)
+    done = [answer(desk, "ann-1").item.id for _ in range(2)]
+    assert desk.next("ann-1").item.id == "i2"
+    assert [desk.undo("ann-1").item.id for _ in range(2)] == done[::-1]
+    assert [answer(desk, "ann-1").item.id for _ in range(3)] == ["i0", "i1", "i2"]
+    assert desk.store.count == 3 and set(counts(desk).values()) == {(1, 1, "")}
+
+
+def test_undo_with_a_token_is_once(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 3)
+    first, second = answer(desk, "ann-1"), answer(desk, "ann-1")
+    assert desk.undo("ann-1", second.submit).item.id == "i1"
+    assert desk.undo("ann-1", second.submit) is None
+    assert desk.undo("ann-1", first.submit).item.id == "i0"
+
+
+def test_a_skipped_item_goes_to_others_and_may_be_undone(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1)
+    sheet = desk.next("ann-1")
+    assert desk.skip("ann-1", sheet.submit, "i0", "not my field").new and not desk.skip("ann-1", sheet.submit, "i0").new
+    assert counts(desk)["i0"] == (0, 0, "") and desk.next("ann-1") is None
+    assert next(desk.store.events(kinds=["skip"])).said == {"reason": "not my field"}
+    assert desk.undo("ann-1").item.id == "i0" and counts(desk)["i0"] == (1, 0, "")
+    desk.skip("ann-1", desk.next("ann-1").submit, "i0")
+    answer(desk, "ann-2")
+    with pytest.raises(UserError, match="answered by others in the meantime"):
+        desk.undo("ann-1")
+    with pytest.raises(UserError, match="you had skipped it"):
+        desk.submit("ann-1", "another", "i0", ORDER, 1, 1)
+
+
+def test_an_edit_supersedes_for_ten_minutes(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1)
+    sheet = answer(desk, "ann-1")
+    own = desk.sheet("ann-1", "i0")
+    assert own.answered and dict(own.draft) == ORDER and own.submit != sheet.submit
+    desk.submit("ann-1", own.submit, "i0", {"ranking.order": "1 = 2 = 3"}, 1, 1)
+    (entry,) = desk.history("ann-1")
+    assert entry.said == {"ranking": "A = B = C"} and entry.submit == own.submit and not entry.skipped
+    assert desk.store.count == 1 and [e.supersedes for e in desk.store.events()] == [None, sheet.submit]
+    assert counts(desk)["i0"] == (1, 1, "")
+    clock.minutes(10.1)  # counted from the first answer: edits don't buy time
+    with pytest.raises(UserError, match="can be changed for 10 minutes"):
+        desk.submit("ann-1", "third", "i0", ORDER, 1, 1)
+    assert desk.history("ann-2") == []
+
+
+def test_questions_to_the_admin_and_replies(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 2)
+    sheet = desk.next("ann-1")
+    for _ in range(2):
+        desk.ask("ann-1", sheet.item.id, "Is a tie allowed?", "form")
+    desk.ask("ann-2", "", "How long?")
+    theirs, mine = desk.questions()
+    assert (mine.person, mine.item, mine.text, mine.replies) == ("ann-1", "i0", "Is a tie allowed?", ()) and theirs.item == ""
+    desk.reply("boss", mine.submit, "Yes.")
+    assert desk.talks("ann-1")[0].replies == ("Yes.",) and desk.talks("ann-2")[0].replies == ()
+    assert desk.words("i0") == "question 0" and desk.words("") == ""
+    with pytest.raises(UserError, match="no such question"):
+        desk.reply("boss", "nothing", "Yes.")
+
+
+def test_expertise_routes_and_experts_are_spent_on_what_needs_them(tmp_path, place, clock):
+    items = [*rows(2), *rows(2, start=2, expertise="medical")]
+    page = "people: [{name: nurse, expertise: [medical]}, {name: clerk}]"
+    desk = opened(study(tmp_path, items, page), place, clock)
+    assert desk.progress("clerk") == Progress("work", 0, 2) and desk.progress("nurse") == Progress("work", 0, 4)
+    assert [answer(desk, "nurse").item.id for _ in range(2)] == ["i2", "i3"]
+    assert [answer(desk, "clerk").item.id for _ in range(2)] == ["i0", "i1"]
+    assert desk.next("clerk") is None and desk.next("nurse") is None
+
+
+def test_categories_that_somebody_opts_out_of(tmp_path, place, clock):
+    items = [*rows(2, category="violence"), *rows(1, start=2)]
+    desk = opened(study(tmp_path, items), place, clock)
+    assert desk.categories() == ["violence"] and desk.next("ann-1").item.id == "i0"
+    desk.opt_out("ann-1", ["violence"])
+    assert desk.next("ann-1").item.id == "i2" and counts(desk)["i0"] == (0, 0, "")
+    assert answer(desk, "ann-1") and desk.next("ann-1") is None
+    desk.opt_out("ann-1", [])
+    assert desk.next("ann-1").item.id == "i0"
+    with pytest.raises(UserError, match="no category 'gore'"):
+        desk.opt_out("ann-1", ["gore"])
+
+
+def test_loading_again_changes_only_what_is_about_an_item(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 3)
+    answer(desk, "ann-1")
+    made = study(tmp_path, [*rows(3, category="new", warning="w", overlap=2), *rows(1, start=3)])
+    again = opened(made, place, clock)
+    assert again.categories() == ["new"] and counts(again)["i0"] == (1, 1, "") and len(counts(again)) == 4
+    assert again.next("ann-2").item.warning == "w"
+    changed = rows(3)
+    changed[1]["responses"][0] = "something else"
+    with pytest.raises(UserError, match="item i1: the store has it with another prompt, other responses"):
+        opened(study(tmp_path, changed), place, clock)
+
+
+def test_a_fault_in_a_file_stores_nothing(tmp_path, place, clock):
+    made = study(tmp_path, rows(3))
+    write(tmp_path, "items.jsonl", [*rows(2), {"prompt": "alone", "responses": ["one"]}])
+    with pytest.raises(UserError, match="question ranking: a ranking needs 2 to 9 responses; got 1"):
+        opened(made, place, clock)
+    assert not list(Store(place).events()) and Store(place).count == 0
+
+
+def test_everything_is_plain_json(tmp_path, place, clock):
+    """What a response holds is kept as it is: markup, control characters, right-to-left marks, a megabyte."""
+    nasty = ["<script>alert(1)</script>", "\x00\x07\u202e\u2028", "x" * (1 << 20)]
+    desk = opened(study(tmp_path, [{"prompt": "q \x00", "responses": nasty}]), place, clock)
+    answer(desk, "ann-1")
+    (a,) = desk.store.read()
+    assert [r.text for r in a.responses] == nasty and a.prompt.last == "q \x00" and json.dumps(a.answer)
