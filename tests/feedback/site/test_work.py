@@ -1,5 +1,7 @@
 """The work without JavaScript: plain forms, from the invitation to the last item."""
 
+import json
+
 import pytest
 
 from tests.feedback.site.studies import come_in, form_in, item, opened, site_of, study_at
@@ -88,7 +90,7 @@ def test_an_answer_can_be_changed_for_ten_minutes_and_then_is_kept(tmp_path):
 
 def test_practice_explains_after_the_answer_only(tmp_path):
     practice = item(7, 2, {"answer": {"pair": {"winner": 0}}, "explanation": "The first one **answers**."})
-    (tmp_path / "practice.jsonl").write_text(__import__("json").dumps(practice) + "\n")
+    (tmp_path / "practice.jsonl").write_text(json.dumps(practice) + "\n")
     app = opened(study_at(tmp_path, k=2, questions="[{task: pair}]", more="practice: practice.jsonl"))
     ann = come_in(app, "ann-01")
     page = ann.get("/").text

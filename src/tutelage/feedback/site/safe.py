@@ -22,7 +22,7 @@ LONG = 20_000
 
 TAGS = {"p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "h3"}
 TABLE = {"table", "thead", "tbody", "tr", "th", "td"}
-ATTRIBUTES = {"a": {"href"}, "h3": {"class"}, "ol": {"start"}}
+ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "h3": {"class"}, "ol": {"start"}}
 _JOINERS = "\u200c\u200d"
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
 _HEADING = re.compile(r"<(/?)h([1-6])>")
