@@ -26,6 +26,8 @@ stages:
   better:  {like: rated, responses: 2, task: edit}
   chosen:  {like: rated, responses: 3, task: best_worst, overlap: 2}
   judge:   {method: reward, init: base, preferences: chosen}
+  taught:  {method: sft, init: base, data: written, epochs: 1}
+  mended:  {like: taught, data: better}
 """
 
 
@@ -85,11 +87,14 @@ def test_two_bad_ones_are_tied_to_who_learns():
         preference_trees([bad], None, "reward")
 
 
-def test_stores_of_other_tasks_are_filled_and_best_worst_is_learnt_from(tmp_path):
-    made = run(load(page(tmp_path, PAGE)), tmp_path / "run").artifacts
-    stores = {
-        name: list(Store(made[name].path / "annotations.sqlite", create=False).read()) for name in made if name not in ("base", "judge")
-    }
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return run(load(page(tmp_path_factory.mktemp("recipe"), PAGE)), tmp_path_factory.mktemp("labels") / "run").artifacts
+
+
+def test_stores_of_other_tasks_are_filled_and_best_worst_is_learnt_from(made):
+    judged = [name for name, artifact in made.items() if artifact.method == "label"]
+    stores = {name: list(Store(made[name].path / "annotations.sqlite", create=False).read()) for name in judged}
     assert {name: {(a.task, len(a.responses)) for a in found} for name, found in stores.items()} == {
         "rated": {("likert", 1)},
         "written": {("demonstration", 0)},
@@ -99,3 +104,15 @@ def test_stores_of_other_tasks_are_filled_and_best_worst_is_learnt_from(tmp_path
     assert {name: len(found) for name, found in stores.items()} == {"rated": 12, "written": 12, "better": 12, "chosen": 24}
     assert len(list(written.demonstrations(stores["written"]))) == 12 and list(written.edits(stores["better"]))
     assert made["judge"].results["annotations"] == 24 and made["judge"].results["tied"] == 0
+
+
+def test_what_people_wrote_is_imitated_and_lineage_says_whose_it_is(made):
+    for stage, source in (("taught", "written"), ("mended", "better")):
+        told, wrote = made[stage].results, made[source].results
+        assert told["rows"] == 12 and told["consumed"] == wrote["annotators"] and told["consumed_hash"] == wrote["store"]
+    assert made["taught"].results["weights"] != made["mended"].results["weights"]
+
+
+def test_ratings_are_nothing_to_imitate(tmp_path):
+    with pytest.raises(UserError, match="rated asks for likert; to imitate there is demonstration or edit"):
+        load(page(tmp_path, PAGE.replace("data: written", "data: rated")))

@@ -160,7 +160,10 @@ class Label:
         answered = people.judged(work, study, self.enough)
         whole = {(a.prompt.id, tuple(r.id for r in a.responses)): a for a in said}
         found: list[Annotation] = []
+        aspect = next(question.aspect for question in study.questions if question.task == self.task)
         for annotation in answered.read(task=self.task, purposes=people.JUDGED):
+            if annotation.aspect != aspect:
+                continue  # asked beside it: that stays in the study's own store
             sampled = whole[annotation.prompt.id, tuple(r.id for r in annotation.responses)]
             found.append(replace(annotation, prompt=sampled.prompt, responses=sampled.responses))
         work.journal({"people": answered.annotators(people.JUDGED), "store": answered.hash})

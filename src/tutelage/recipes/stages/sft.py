@@ -5,20 +5,28 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
+from tutelage.core.artifact import Artifact
+from tutelage.core.errors import UserError
+from tutelage.core.text import Demonstration
 from tutelage.data.pieces import Packing
 from tutelage.engine.engine import Engine
 from tutelage.engine.ranks import ranks
 from tutelage.engine.rates import Rates
 from tutelage.engine.train import Fixed, train
+from tutelage.feedback import written
+from tutelage.feedback.store import Store
 from tutelage.models.adapters import Adapter
 from tutelage.objectives.mixture import with_text
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
 from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import budget, file_tokens
-from tutelage.recipes.stage import Context
+from tutelage.recipes.stage import Context, Judging
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, policy_of, renderer
 from tutelage.recipes.work import Work
+
+WRITTEN = ("demonstration", "edit")
+"""Tasks whose answers can be imitated."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,10 @@ class Sft:
 
     revision: ClassVar[int] = 1
     produces: ClassVar[Literal["model"]] = "model"
-    takes: ClassVar = {"data": ("input",), "init": ("model",), "ptx": ("input",)}
+    takes: ClassVar = {"data": ("input", "annotations"), "init": ("model",), "ptx": ("input",)}
 
     data: str
-    """Demonstrations: an input."""
+    """Demonstrations: an input, or a label stage where people (or the simulated ones) wrote or corrected answers."""
     init: str = "model"
     """The stage whose weights it begins with; `model` is the recipe's own."""
     epochs: Annotated[int, Ge(1)] = 2
@@ -55,9 +63,14 @@ class Sft:
         return {**named, "ptx.data": self.ptx.data} if self.ptx else named
 
     def check(self, context: Context) -> None:
-        """Nothing that types and ranges can't say."""
+        task = getattr(context.stage("data"), "task", None)
+        if task not in (None, *WRITTEN):
+            raise context.fault("data", f"{self.data} asks for {task}; to imitate there is {' or '.join(WRITTEN)}")
 
-    def expected_tokens(self, context: Context) -> int:
+    def expected_tokens(self, context: Context) -> int | None:
+        judge = context.stage("data")
+        if judge is not None:
+            return self.epochs * judge.judged_tokens(context) if isinstance(judge, Judging) else None
         source = context.inputs[self.data]
         written = self.tokens or budget(context.model).demonstration_tokens
         epoch = file_tokens(source) if source.synthetic is None else written
@@ -65,11 +78,11 @@ class Sft:
 
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work)
-        render, data = renderer(model, words, self.adapter), work.input("data")
-        given = material.demonstrations(data, self.tokens or budget(work.model).demonstration_tokens)
+        render = renderer(model, words, self.adapter)
+        given, told = self._given(work)
         rows = fitting(work, given, lambda row: row.prompt, render, self.too_long)
         part = "sft" if self.ptx else ""
-        trees = [replace(tree, part=part) for row in rows for tree in render.demonstration(row, self.train_history, data.given)]
+        trees = [replace(tree, part=part) for row in rows for tree in render.demonstration(row, self.train_history, self.data)]
         packing = Packing(tuple(trees), max(self.step_tokens, max(tree.length for tree in trees)), seed=work.seed)
         policy = policy_of(work, self.machine, {"policy": learner(model, self.adapter, work.seed)}, words, self.adapter)
         objective = with_text(part, SFT(), SFT(), self.ptx.coef) if self.ptx else SFT()
@@ -79,5 +92,16 @@ class Sft:
         shown = (f"{part}/nll" if part else "nll",)
         train(engine, source, steps, work.dir, work.progress, work.name, self.machine.checkpoint_every, shown=shown)
         cut = sum(not all(tree.finished) for tree in trees)
-        told = {"rows": len(rows), "left_out": len(given) - len(rows), "cut": cut, "steps": steps}
+        told |= {"rows": len(rows), "left_out": len(given) - len(rows), "cut": cut, "steps": steps}
         return {**leave(work, policy, policy.roles["policy"]), **told}
+
+    def _given(self, work: Work) -> tuple[list[Demonstration], dict[str, Any]]:
+        """The demonstrations, and what to note of whose they are."""
+        source = work.sources["data"]
+        if not isinstance(source, Artifact):
+            return material.demonstrations(work.input("data"), self.tokens or budget(work.model).demonstration_tokens), {}
+        store = Store(source.path / "annotations.sqlite", create=False)
+        given = list(written.demonstrations(store.read()))
+        if not given:
+            raise UserError(f"stage {work.name}: nobody wrote anything in {self.data} that could be imitated")
+        return given, {"consumed": store.annotators(), "consumed_hash": store.hash}
