@@ -238,5 +238,5 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         door = Door(Address(port=taken.getsockname()[1]))
-        with pytest.raises(UserError, match="cannot be listened on .* --port"):
+        with pytest.raises(UserError, match=r"cannot be listened on .* --port"):
             run(load(page(tmp_path, PAGE)), tmp_path / "run", Silent(), door=door)

@@ -64,6 +64,11 @@ class Work:
         source = self.sources[field]
         return source if isinstance(source, Model) else self.parent(field).path / "model"
 
+    def hash_of(self, field: str) -> str:
+        """Of what the setting `field` names: an artifact, or the recipe's own model."""
+        source = self.sources[field]
+        return source.hash if isinstance(source, Model) else self.parent(field).hash
+
     def above(self, artifact: Artifact) -> dict[str, Artifact]:
         """Every artifact that `artifact` was made from, directly or not, by stage."""
         found: dict[str, Artifact] = {}

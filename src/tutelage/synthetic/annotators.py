@@ -5,13 +5,16 @@ utility = gold + length x log2(1 + tokens) + flattery x (flatters?) + position x
 Each is right on 72 to 78 % of the pairs whose gold differs by 0.1 or more (75 % on samples of an SFT model), as people agree with each
 other in InstructGPT (Ouyang et al. 2022, section 3.4: 72.6 to 77.3 %). What they say to each task is in `judging.py`, what they flag in
 `flagging.py`. An answer depends on (seed, annotator, prompt, responses) and the order shown only, so the same question asked twice gets
-the same answer; its seconds too come from the seed.
+the same answer; its seconds too come from the seed. A larger crowd has the same twelve ways of judging over again, and may have flippers,
+whose utility is the negative of that: what a hostile or a confused annotator says.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge, Interval
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import permutation, stream
@@ -43,6 +46,27 @@ class Annotator:
     """Standard deviation of what can't be explained."""
     tie: float
     """Neighbors closer than this share a tier."""
+    sign: int = 1
+    """-1: says the opposite of what they think."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Who is asked."""
+
+    people: Annotated[int, Interval(ge=1, le=500)] = 12
+    """How many, flippers included; ann-01, ann-02, ..."""
+    flippers: Annotated[int, Ge(0)] = 0
+    """How many of them say the opposite of what they think; flip-01, flip-02, ..."""
+
+    def __post_init__(self) -> None:
+        if self.flippers > self.people:
+            raise ValueError(f"of {self.people} people {self.flippers} can't be flippers")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        honest = self.people - self.flippers
+        return tuple([f"ann-{n:02}" for n in range(1, honest + 1)] + [f"flip-{n:02}" for n in range(1, self.flippers + 1)])
 
 
 ANNOTATORS: dict[str, Annotator] = {
@@ -82,13 +106,14 @@ def utilities(prompt: Prompt, responses: Sequence[Response], annotator: str, sho
         for place, response in enumerate(responses):
             words = response.text.split()
             noise = float(stream("annotator", seed, annotator, prompt.id, response.id).standard_normal())
-            found.append(
+            thought = (
                 gold.scores(prompt, response.text, response.finished).overall
                 + person.length * log2(1 + len(words))
                 + person.flattery * bool(FLATTERY & set(words))
                 + person.position * (bool(shown) and shown[0] == place)
                 + person.noise * noise
             )
+            found.append(person.sign * thought)
     return found
 
 
@@ -134,6 +159,8 @@ def seconds(prompt: Prompt, responses: Sequence[Response], annotator: str, seed:
 
 
 def _person(name: str) -> Annotator:
-    if name not in ANNOTATORS:
+    kind, _, number = name.partition("-")
+    if kind not in ("ann", "flip") or not (number.isascii() and number.isdigit() and int(number)):
         raise UserError(f"there is no simulated annotator {name!r}{closest(name, ANNOTATORS)}")
-    return ANNOTATORS[name]
+    alike = ANNOTATORS[f"ann-{(int(number) - 1) % len(ANNOTATORS) + 1:02}"]
+    return replace(alike, name=name, sign=-1 if kind == "flip" else 1)

@@ -32,6 +32,7 @@ from tutelage.recipes.stage import Context
 from tutelage.recipes.training import TooLong, fitting, speaker
 from tutelage.recipes.work import Work
 from tutelage.synthetic import annotators
+from tutelage.synthetic.annotators import Crowd
 
 STORE = "annotations.sqlite"
 
@@ -54,7 +55,9 @@ class Label:
     prompts: str
     """Prompts: an input."""
     by: Literal["synthetic:annotators", "people"] = "synthetic:annotators"
-    """Who judges: the twelve simulated annotators of the built-in world, or people, for whom the run opens a site and waits."""
+    """Who judges: the simulated annotators of the built-in world, or people, for whom the run opens a site and waits."""
+    crowd: Crowd = field(default_factory=Crowd)
+    """For simulated annotators: how many there are, and how many of them say the opposite of what they think."""
     study: str | None = None
     """For people: a study's page with guidelines, questions, people, gold, ...; its items are the stage's. null: one question, `task`."""
     enough: Annotated[float, Gt(0.0), Le(1.0)] = 1.0
@@ -91,8 +94,8 @@ class Label:
                 raise context.fault(name, "is about people; set by: people, or leave it out")
         if context.inputs[self.prompts].synthetic is None:
             raise context.fault("by", "synthetic:annotators judge only synthetic:prompts, whose truth they know")
-        if self.overlap > len(annotators.annotators()):
-            raise context.fault("overlap", f"there are {len(annotators.annotators())} annotators, not {self.overlap}")
+        if self.overlap > self.crowd.people:
+            raise context.fault("overlap", f"there are {self.crowd.people} annotators, not {self.overlap}")
 
     def expected_tokens(self, context: Context) -> int:
         return self._prompts(context.model) * self.responses * answer_tokens(self.sampling.max_tokens)
@@ -139,7 +142,7 @@ class Label:
         k, seed = self.responses, work.seed
         ids = [render.prompt(prompt) for prompt in prompts for _ in range(k)]
         said = sampler.generate(ids, [("label", seed, prompt.id, n) for prompt in prompts for n in range(k)], self.sampling) if k else []
-        by = work.parent("policy").hash
+        by = work.hash_of("policy")
         made = [Response(render.decode(s.ids), s.ids, render.hash, s.finished, by) for s in said]
         return [(prompt, tuple(made[n * k : (n + 1) * k])) for n, prompt in enumerate(prompts)]
 
@@ -170,5 +173,5 @@ class Label:
         return found
 
     def _assigned(self, prompt: Prompt, seed: int) -> list[str]:
-        everyone = annotators.annotators()
+        everyone = self.crowd.names
         return [everyone[i] for i in permutation(len(everyone), "assigned", seed, prompt.id)[: self.overlap]]
