@@ -1,6 +1,8 @@
 """Scripted annotators, run as a process of their own: each opens a link and judges as fast as the site answers.
 
-    python -m tests.feedback.site.crowd SECONDS LINK...     prints {"submits": [seconds, ...], "acknowledged": [token, ...], "errors": [...]}
+    python -m tests.feedback.site.crowd SECONDS LINK...
+
+prints {"submits": [seconds, ...], "acknowledged": [token, ...], "errors": [...]}.
 
 With `--stubborn` a connection that breaks is no error: the same form is sent again, under the same token, as a person would.
 """

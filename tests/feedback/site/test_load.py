@@ -96,15 +96,15 @@ def check(found: dict[str, list], store: Store) -> None:
     assert set(per_person.values()) <= {1}
 
 
-def test_twenty_annotators_for_a_moment(tmp_path):
-    found, store = run(tmp_path, "", 4)
+def test_twenty_annotators_for_a_moment(tmp_path, place):
+    found, store = run(tmp_path, place, 4)
     check(found, store)
     assert len(found["acknowledged"]) >= ANNOTATORS
 
 
 @pytest.mark.long
-def test_twenty_annotators_for_a_minute_on_sqlite(tmp_path):
-    minute(*run(tmp_path, "", 60), "SQLite")
+def test_twenty_annotators_for_a_minute(tmp_path, place):
+    minute(*run(tmp_path, place, 60), place.partition(":")[0] if "://" in place else "SQLite")
 
 
 def minute(found: dict[str, list], store: Store, name: str) -> None:
@@ -134,10 +134,10 @@ def killed(folder: Path, store: str, times: int, every: float) -> None:
     assert len(found["acknowledged"]) > times
 
 
-def test_killed_twice_nothing_acknowledged_is_lost(tmp_path):
-    killed(tmp_path, "", 2, 1.0)
+def test_killed_twice_nothing_acknowledged_is_lost(tmp_path, place):
+    killed(tmp_path, place, 2, 1.0)
 
 
 @pytest.mark.long
-def test_killed_twenty_times_nothing_acknowledged_is_lost(tmp_path):
-    killed(tmp_path, "", 20, 1.5)
+def test_killed_twenty_times_nothing_acknowledged_is_lost(tmp_path, place):
+    killed(tmp_path, place, 20, 1.5)

@@ -2,7 +2,7 @@
 
 import typer
 
-from tutelage.cli.label import bring, erase, invite, power, serve, simulate, stats, take
+from tutelage.cli.label import bring, erase, hooks, invite, power, serve, simulate, stats, take
 
 
 class OrStudy(typer.core.TyperGroup):
@@ -24,6 +24,7 @@ def group() -> None:
 
 app.command("serve")(serve.command)
 app.command("invite")(invite.command)
+app.command("hooks")(hooks.command)
 app.command("erase")(erase.command)
 app.command("import")(bring.command)
 app.command("export")(take.command)
