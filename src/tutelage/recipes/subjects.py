@@ -93,11 +93,18 @@ class Subjects:
             self.made[artifact.hash] = self._subject(artifact.stage, artifact.path / "model", str(artifact.results["weights"]), kind)
             self.made[artifact.hash] = replace(
                 self.made[artifact.hash],
-                parent=self.of(init) if init and (init.path / "model").is_dir() else None,
+                parent=self._parent(init, settings),
                 judge=self.of(judge) if judge else None,
                 curve=self.curve(artifact),
             )
         return self.made[artifact.hash]
+
+    def _parent(self, init: Artifact | None, settings: Mapping[str, object]) -> Subject | None:
+        """What an artifact began as: another one, or the recipe's own model where that was given."""
+        if init is not None:
+            return self.of(init) if (init.path / "model").is_dir() else None
+        own = self.work.model.path if settings.get("init") == "model" else None
+        return self.folder("model", own) if own else None
 
     def folder(self, name: str, path: Path) -> Subject:
         """The recipe's own model."""
