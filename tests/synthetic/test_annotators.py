@@ -30,6 +30,22 @@ def test_annotators_are_right_as_often_as_people(name: str):
     assert 0.72 <= accuracy(judged, seed=0).mean <= 0.78
 
 
+def test_what_was_judged_before_is_judged_the_same():
+    """Ids of the release before the annotators could do more than rank and compare."""
+    item, responses = answered(1600)[7]
+    assert annotators.annotate(item.prompt, responses, "ranking", "ann-05").id == "2f7819b7a2da2127"
+    assert annotators.annotate(item.prompt, responses[:2], "pair", "ann-05").id == "a3d756ad086b54da"
+    assert annotators.annotate(item.prompt, responses, "ranking", "ann-05").seconds == 19.5
+
+
+def test_somebody_else_may_shuffle():
+    item, responses = answered(1600)[5]
+    first = annotators.annotate(item.prompt, responses, "ranking", "ann-11", shown=(3, 2, 1, 0))
+    assert first.shown == (3, 2, 1, 0)
+    worth = annotators.utilities(item.prompt, responses, "ann-11", (3, 2, 1, 0))
+    assert first.answer["tiers"][0][0] == max(range(4), key=lambda place: worth[place])
+
+
 def test_there_are_twelve():
     assert len(annotators.annotators()) == 12
 
@@ -55,8 +71,9 @@ def test_answers_are_valid_and_from_the_right_task():
 def test_the_same_text_ties():
     item = items.pool("train", 0)[0]
     same = Response(item.right[0])
-    assert annotators.rank(item.prompt, (same, same, same), "ann-01", (0, 1, 2)) == {"tiers": [[0, 1, 2]]}
-    assert annotators.compare(item.prompt, (same, same), "ann-08") == {"winner": "tie"}
+    (tier,) = annotators.annotate(item.prompt, (same, same, same), "ranking", "ann-01").answer["tiers"]
+    assert sorted(tier) == [0, 1, 2]
+    assert annotators.annotate(item.prompt, (same, same), "pair", "ann-08").answer == {"winner": "tie"}
 
 
 def test_utility_belongs_to_the_text_and_not_to_its_place():
@@ -79,5 +96,11 @@ def test_unknown_annotators_and_tasks_are_refused():
     item, responses = answered(1600)[0]
     with pytest.raises(UserError, match="did you mean 'ann-01'"):
         annotators.annotate(item.prompt, responses, "ranking", "an-01")
-    with pytest.raises(UserError, match="not 'likert'"):
-        annotators.annotate(item.prompt, responses, "likert", "ann-01")
+    with pytest.raises(UserError, match="not 'rankng'; did you mean 'ranking'"):
+        annotators.annotate(item.prompt, responses, "rankng", "ann-01")
+    with pytest.raises(UserError, match=r"can do ranking, pair, .*, not 'prompt'"):
+        annotators.annotate(item.prompt, (), "prompt", "ann-01")
+    with pytest.raises(UserError, match="a pair needs 2 responses; got 4"):
+        annotators.annotate(item.prompt, responses, "pair", "ann-01")
+    with pytest.raises(UserError, match="a demonstration needs no responses; got 4"):
+        annotators.annotate(item.prompt, responses, "demonstration", "ann-01")

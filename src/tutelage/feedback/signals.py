@@ -7,6 +7,7 @@ all responses are tied says nothing about their order: it has no signals and is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Label:
 
 
 Signal = Preference | Label
+Gives = Literal["preferences", "labels", "texts"]
+"""What a task's answers give training: signals of one kind, or texts that people wrote (`written.py`)."""
 
 
 def preferences_of(pairs: Sequence[tuple[int, int]]) -> list[Signal]:

@@ -11,15 +11,14 @@ import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.signals import Signal
+from tutelage.feedback.signals import Gives, Signal
 from tutelage.feedback.tasks.form import Field
 
-Gives = Literal["preferences", "labels", "texts"]
 NO_TASKS = {"form"}
 """Files of this folder that are no tasks."""
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter_of
-from tutelage.feedback.signals import Signal, preferences_of
+from tutelage.feedback.signals import Gives, Signal, preferences_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, answer_to, options_of_responses
 
 
@@ -19,9 +19,9 @@ from tutelage.feedback.tasks.form import NONE, Field, NoOptions, answer_to, opti
 class BestWorst:
     """The places of the best and of the worst response."""
 
-    responses: ClassVar = range(3, 10)
-    gives: ClassVar = "preferences"
-    Options = NoOptions
+    responses: ClassVar[range] = range(3, 10)
+    gives: ClassVar[Gives] = "preferences"
+    Options: ClassVar[type[Any]] = NoOptions
 
     best: int
     worst: int

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter, on_screen, stored
-from tutelage.feedback.signals import Signal, labels_of
+from tutelage.feedback.signals import Gives, Signal, labels_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, Option, answers_to
 
 VERDICT = Field("good", "choice", "Verdict", (Option("good", "Good", "1"), Option("bad", "Bad", "2")), each=True)
@@ -20,9 +20,9 @@ VERDICT = Field("good", "choice", "Verdict", (Option("good", "Good", "1"), Optio
 class Binary:
     """`good[place]` is whether the response at a place is good."""
 
-    responses: ClassVar = range(1, 27)
-    gives: ClassVar = "labels"
-    Options = NoOptions
+    responses: ClassVar[range] = range(1, 27)
+    gives: ClassVar[Gives] = "labels"
+    Options: ClassVar[type[Any]] = NoOptions
 
     good: tuple[bool, ...]
 

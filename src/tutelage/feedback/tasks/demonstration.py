@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits
-from tutelage.feedback.signals import Signal
+from tutelage.feedback.signals import Gives, Signal
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, answer_to, is_text, words
 
 TEXT = Field("text", "text", "Answer")
@@ -20,9 +20,9 @@ TEXT = Field("text", "text", "Answer")
 class Demonstration:
     """What was written."""
 
-    responses: ClassVar = range(1)
-    gives: ClassVar = "texts"
-    Options = NoOptions
+    responses: ClassVar[range] = range(1)  # none: a range of K = 0 alone
+    gives: ClassVar[Gives] = "texts"
+    Options: ClassVar[type[Any]] = NoOptions
 
     text: str
 

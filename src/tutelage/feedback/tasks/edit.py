@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter_of, screen_place
-from tutelage.feedback.signals import Signal
+from tutelage.feedback.signals import Gives, Signal
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, answer_to, is_text, options_of_responses, words
 
 TEXT = Field("text", "text", "Corrected text", each=True, initial="response")
@@ -21,9 +21,9 @@ TEXT = Field("text", "text", "Corrected text", each=True, initial="response")
 class Edit:
     """Which response was corrected, and what it should have been."""
 
-    responses: ClassVar = range(1, 10)
-    gives: ClassVar = "texts"
-    Options = NoOptions
+    responses: ClassVar[range] = range(1, 10)
+    gives: ClassVar[Gives] = "texts"
+    Options: ClassVar[type[Any]] = NoOptions
 
     response: int
     text: str

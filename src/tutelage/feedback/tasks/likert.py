@@ -11,21 +11,21 @@ from typing import Any, ClassVar, cast
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter, on_screen, stored
-from tutelage.feedback.signals import Signal, labels_of
+from tutelage.feedback.signals import Gives, Signal, labels_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, Option, answers_to
 
 LOWEST, HIGHEST = 1, 7
-WORDS = {1: "1, as bad as can be", 4: "4, middling", 7: "7, as good as can be"}
-RATING = Field("value", "scale", "Rating", tuple(Option(str(n), WORDS.get(n, str(n)), str(n)) for n in range(1, 8)), each=True)
+ENDS = {LOWEST: "1 (worst)", HIGHEST: "7 (best)"}
+RATING = Field("value", "scale", "Rating", tuple(Option(str(n), ENDS.get(n, str(n)), str(n)) for n in range(1, 8)), each=True)
 
 
 @dataclass(frozen=True)
 class Likert:
     """`values[place]` is the rating of the response at a place, 1 to 7."""
 
-    responses: ClassVar = range(1, 27)
-    gives: ClassVar = "labels"
-    Options = NoOptions
+    responses: ClassVar[range] = range(1, 27)
+    gives: ClassVar[Gives] = "labels"
+    Options: ClassVar[type[Any]] = NoOptions
 
     values: tuple[int, ...]
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
 from tutelage.feedback.places import fits, letter_of
-from tutelage.feedback.signals import Preference, Signal
+from tutelage.feedback.signals import Gives, Preference, Signal
 from tutelage.feedback.tasks.form import Field, Option, answer_to
 
 FIELDS = ("winner", "strength", "probability")
@@ -45,19 +45,23 @@ HOW_MUCH = Field(
 
 
 @dataclass(frozen=True)
+class PairOptions:
+    """What a study may set."""
+
+    strength: bool = False
+    """Ask how much better, too: -3 to 3."""
+
+
+DEFAULT = PairOptions()
+
+
+@dataclass(frozen=True)
 class Pair:
     """`winner` is the place of the better response, or "tie" or "both_bad"."""
 
-    @dataclass(frozen=True)
-    class Options:
-        """What a study may set."""
-
-        strength: bool = False
-        """Ask how much better, too: -3 to 3."""
-
-    DEFAULT = Options()
-    responses: ClassVar = range(2, 3)
-    gives: ClassVar = "preferences"
+    responses: ClassVar[range] = range(2, 3)
+    gives: ClassVar[Gives] = "preferences"
+    Options: ClassVar[type[Any]] = PairOptions
 
     winner: int | Literal["tie", "both_bad"]
     strength: float = 0.0
@@ -109,22 +113,22 @@ class Pair:
         return "Which of these two responses is better, or are they equally good?"
 
     @classmethod
-    def form(cls, k: int, options: Options = DEFAULT) -> tuple[Field, ...]:
+    def form(cls, k: int, options: PairOptions = DEFAULT) -> tuple[Field, ...]:
         """One choice: A, B, tie, both bad; with `strength` one of eight."""
         fits(k, cls.responses, "a pair")
         return (HOW_MUCH if options.strength else WINNER,)
 
     @classmethod
-    def from_form(cls, values: Mapping[str, str], shown: Sequence[int], options: Options = DEFAULT) -> "Pair":
+    def from_form(cls, values: Mapping[str, str], shown: Sequence[int], options: PairOptions = DEFAULT) -> "Pair":
         """From {"winner": "a"}, or "a2" with `strength`. UserError in words for the annotator."""
         said = answer_to(cls.form(len(shown), options)[0], values)
         if said == "tie" or said == "both_bad":
             return cls(said)
         return cls(shown["ab".index(said[0])], int(said[1:] or 0))
 
-    def to_form(self, shown: Sequence[int], options: Options = DEFAULT) -> dict[str, str]:
+    def to_form(self, shown: Sequence[int], options: PairOptions = DEFAULT) -> dict[str, str]:
         """What a POST would have said; without `strength`, and for a strength that isn't whole, only who is better."""
-        if self.winner == "tie" or self.winner == "both_bad":
+        if isinstance(self.winner, str):
             return {"winner": self.winner}
         strength = str(int(self.strength)) if options.strength and self.strength in WORDS else ""
         return {"winner": letter_of(self.winner, shown).lower() + strength}

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
 from tutelage.feedback.places import fits
-from tutelage.feedback.signals import Signal
+from tutelage.feedback.signals import Gives, Signal
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, Option, answer_to, is_text, words
 
 Kind = Literal["plain", "few_shot", "use_case"]
@@ -23,23 +23,20 @@ KIND = Field(
     "kind",
     "choice",
     "Kind",
-    (
-        Option("plain", "Plain: any task", "1"),
-        Option("few_shot", "Few-shot: an instruction, then queries with answers to it", "2"),
-        Option("use_case", "For a use case", "3"),
-    ),
+    tuple(Option(kind, NAMES[kind], str(n)) for n, kind in enumerate(NAMES, start=1)),
+    help="Plain: any task. Few-shot: an instruction, then several queries with answers. Use case: what somebody wants an assistant for.",
 )
 TEXT = Field("text", "text", "Prompt")
-USE_CASE = Field("use_case", "text", "Use case", required=False, help="Only for that kind: what somebody wants the assistant for")
+USE_CASE = Field("use_case", "text", "Use case", required=False, help="Only for that kind: what it is")
 
 
 @dataclass(frozen=True)
 class Prompt:
     """What was written, and of which kind it is."""
 
-    responses: ClassVar = range(1)
-    gives: ClassVar = "texts"
-    Options = NoOptions
+    responses: ClassVar[range] = range(1)  # none: a range of K = 0 alone
+    gives: ClassVar[Gives] = "texts"
+    Options: ClassVar[type[Any]] = NoOptions
 
     kind: Kind
     text: str
@@ -94,7 +91,7 @@ class Prompt:
         if kind == "use_case" and not use_case:
             raise UserError("Use case: write what the assistant is wanted for.")
         if kind != "use_case" and use_case:
-            raise UserError("Use case: leave it empty, or pick the kind 'For a use case'.")
+            raise UserError("Use case: leave it empty, or pick the kind Use case.")
         return cls.from_answer({"kind": kind, "text": text, "use_case": use_case})
 
     def to_form(self, shown: Sequence[int], options: NoOptions = NONE) -> dict[str, str]:

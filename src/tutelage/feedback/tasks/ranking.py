@@ -14,11 +14,11 @@ from typing import Any, ClassVar, cast
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.places import fits, letter_of, numbered, screen_place
-from tutelage.feedback.signals import Signal, preferences_of
+from tutelage.feedback.signals import Gives, Signal, preferences_of
 from tutelage.feedback.tasks.form import NONE, Field, NoOptions, clean
 
 Tiers = tuple[tuple[int, ...], ...]
-DIGITS, LETTERS = "123456789", "abcdefghi"
+SIGNS = ("123456789", "ABCDEFGHI", "abcdefghi")
 ORDER = Field("order", "order", "Order", help="Type the numbers, best first, = between equals: 2 1 = 3")
 
 
@@ -26,9 +26,9 @@ ORDER = Field("order", "order", "Order", help="Type the numbers, best first, = b
 class Ranking:
     """`tiers[0]` holds the places of the best responses, the last tier those of the worst."""
 
-    responses: ClassVar = range(2, 10)
-    gives: ClassVar = "preferences"
-    Options = NoOptions
+    responses: ClassVar[range] = range(2, 10)
+    gives: ClassVar[Gives] = "preferences"
+    Options: ClassVar[type[Any]] = NoOptions
 
     tiers: Tiers
 
@@ -89,7 +89,7 @@ def parse_order(text: str, k: int) -> Tiers:
     `=` between equals; blanks, `,` or `>` between places, or nothing. UserError in words for the annotator."""
     tiers: list[list[int]] = []
     between = ""
-    for sign in "".join(clean(text).lower().split()):
+    for sign in "".join(clean(text).split()):
         if sign in "=>,":
             if between or not tiers:
                 raise UserError(f"The order has a '{sign}' without a response before it.")
@@ -112,10 +112,10 @@ def parse_order(text: str, k: int) -> Tiers:
 
 
 def _place(sign: str, k: int) -> int:
-    for signs in (DIGITS, LETTERS):
+    for signs in SIGNS:
         if sign in signs[:k]:
             return signs.index(sign)
-    raise UserError(f"There is no response '{sign}'; type numbers from 1 to {k}, best first: 2 1 = 3.")
+    raise UserError(f"There is no response '{sign.lower()}'; type numbers from 1 to {k}, best first: 2 1 = 3.")
 
 
 def _is_tier(tier: Any) -> bool:

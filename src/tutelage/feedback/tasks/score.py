@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
 from tutelage.feedback.places import fits, letter, on_screen, stored
-from tutelage.feedback.signals import Signal, labels_of
+from tutelage.feedback.signals import Gives, Signal, labels_of
 from tutelage.feedback.tasks.form import Field, answers_to
 
 LOW, HIGH = 0.0, 10.0
@@ -22,25 +22,29 @@ FIELDS = ("values", "low", "high")
 
 
 @dataclass(frozen=True)
+class ScoreOptions:
+    """What a study may set."""
+
+    low: float = LOW
+    """The worst score."""
+    high: float = HIGH
+    """The best score, above `low`."""
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise UserError(f"low lies below high; got {self.low:g} and {self.high:g}")
+
+
+DEFAULT = ScoreOptions()
+
+
+@dataclass(frozen=True)
 class Score:
     """`values[place]` is the score of the response at a place."""
 
-    @dataclass(frozen=True)
-    class Options:
-        """What a study may set."""
-
-        low: float = LOW
-        """The worst score."""
-        high: float = HIGH
-        """The best score, above `low`."""
-
-        def __post_init__(self) -> None:
-            if not self.low < self.high:
-                raise UserError(f"low lies below high; got {self.low:g} and {self.high:g}")
-
-    DEFAULT = Options()
-    responses: ClassVar = range(1, 27)
-    gives: ClassVar = "labels"
+    responses: ClassVar[range] = range(1, 27)
+    gives: ClassVar[Gives] = "labels"
+    Options: ClassVar[type[Any]] = ScoreOptions
 
     values: tuple[float, ...]
     low: float = LOW
@@ -84,18 +88,18 @@ class Score:
         return f"How good is {'this response' if k == 1 else 'each response'}, as a number?"
 
     @classmethod
-    def form(cls, k: int, options: Options = DEFAULT) -> tuple[Field, ...]:
+    def form(cls, k: int, options: ScoreOptions = DEFAULT) -> tuple[Field, ...]:
         """A number on each card."""
         fits(k, cls.responses, "a score")
         return (_field(options),)
 
     @classmethod
-    def from_form(cls, values: Mapping[str, str], shown: Sequence[int], options: Options = DEFAULT) -> "Score":
+    def from_form(cls, values: Mapping[str, str], shown: Sequence[int], options: ScoreOptions = DEFAULT) -> "Score":
         """From {"value-0": "7.5", ...}. UserError in words for the annotator."""
         said = answers_to(_field(options), values, len(shown))
         return cls(stored([float(text) for text in said], shown), options.low, options.high)
 
-    def to_form(self, shown: Sequence[int], options: Options = DEFAULT) -> dict[str, str]:
+    def to_form(self, shown: Sequence[int], options: ScoreOptions = DEFAULT) -> dict[str, str]:
         """What a POST would have said."""
         return {f"value-{n}": _plain(value) for n, value in enumerate(on_screen(self.values, shown))}
 
@@ -104,7 +108,7 @@ class Score:
         return ", ".join(f"{letter(n)} {_plain(value)}" for n, value in enumerate(on_screen(self.values, shown)))
 
 
-def _field(options: Score.Options) -> Field:
+def _field(options: ScoreOptions) -> Field:
     limits = f"From {options.low:g} to {options.high:g}, higher is better"
     return Field("value", "number", "Score", each=True, low=options.low, high=options.high, help=limits)
 
