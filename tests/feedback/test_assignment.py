@@ -119,7 +119,8 @@ def test_gold_and_repeats_come_at_their_rates_and_by_the_seed(tmp_path, place, c
 
 
 def test_where_people_disagree_a_reviewer_decides_side_by_side(tmp_path, place, clock):
-    page = "overlap: 2\ndisagreement: {below: 0.6}\npeople: [{name: a}, {name: b}, {name: judge, role: reviewer}, {name: second, role: reviewer}]"
+    people = "[{name: a}, {name: b}, {name: judge, role: reviewer}, {name: second, role: reviewer}]"
+    page = f"overlap: 2\ndisagreement: {{below: 0.6}}\npeople: {people}"
     desk = opened(study(tmp_path, rows(2), page, questions="[{task: ranking, flags: [rude]}]"), place, clock)
     assert desk.next("judge") is None and desk.progress("judge") == Progress("over", 0, 0)
     said = {"a": {"i0": [0, 1, 2], "i1": [0, 1, 2]}, "b": {"i0": [2, 1, 0], "i1": [0, 1, 2]}}
@@ -147,7 +148,8 @@ def test_where_people_disagree_a_reviewer_decides_side_by_side(tmp_path, place, 
 
 
 def test_more_people_are_asked_once_before_a_reviewer(tmp_path, place, clock):
-    page = "overlap: 2\ndisagreement: {below: 0.6, more: 1}\npeople: [{name: a}, {name: b}, {name: c}, {name: d}, {name: judge, role: reviewer}]"
+    people = "[{name: a}, {name: b}, {name: c}, {name: d}, {name: judge, role: reviewer}]"
+    page = f"overlap: 2\ndisagreement: {{below: 0.6, more: 1}}\npeople: {people}"
     desk = opened(study(tmp_path, rows(1), page), place, clock)
     for person, order in (("a", [0, 1, 2]), ("b", [2, 1, 0])):
         sheet = desk.next(person)

@@ -33,7 +33,7 @@ def test_somebody_is_invited_under_a_pseudonym(made):
             people.invite("boss", name)
     with pytest.raises(UserError, match="Nobody named 'eve'"):
         people.find("eve")
-    assert [(a.by, a.action, a.about, a.detail) for a in people.log()][0] == ("boss", "invite", "ann-03", "annotator")
+    assert next((a.by, a.action, a.about, a.detail) for a in people.log()) == ("boss", "invite", "ann-03", "annotator")
     assert len(people.log()) == 3
 
 

@@ -152,7 +152,9 @@ def test_known_answers_are_checked_against_the_questions(tmp_path, page):
 
 def test_prompts_may_be_conversations_and_ids_come_from_the_words(tmp_path):
     talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}, {"role": "user", "content": "bye"}]
-    write(tmp_path, "items.jsonl", [{"messages": talk, "responses": ["a", "b"], "tags": {"topic": "x"}}, {"prompt": "q", "responses": ["a"]}])
+    write(
+        tmp_path, "items.jsonl", [{"messages": talk, "responses": ["a", "b"], "tags": {"topic": "x"}}, {"prompt": "q", "responses": ["a"]}]
+    )
     first, second = read_items(tmp_path / "items.jsonl", "work")
     assert len(first.prompt.messages) == 3 and first.prompt.tags == {"topic": "x"} and len({first.id, second.id}) == 2
     (again,) = list(read_items(tmp_path / "items.jsonl", "work"))[:1]

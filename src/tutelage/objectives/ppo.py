@@ -50,8 +50,9 @@ class PPO(Objective):
     """How far the ratio may leave 1 before its gradient stops; (0, 1), usually 0.1-0.3."""
     value_clip: Annotated[float, Gt(0.0)] | None = 0.2
     """How far a value may move from the old one per phase, in scaled units of reward; > 0, or null for no limit."""
-    value_coef: Annotated[float, Gt(0.0)] = 1.0
-    """Weight of the value loss; > 0. The value has weights of its own: under Adam it only matters where gradients are clipped."""
+    value_coef: Annotated[float, Gt(0.0)] | None = None
+    """Weight of the value loss; > 0. null: 1 for a value with weights of its own, where under Adam it only matters if gradients are
+    clipped; 0.1 for one that shares the policy's, where 1 can lose the policy (docs/decisions.md)."""
     entropy_coef: Annotated[float, Ge(0.0)] = 0.0
     """Weight of the bonus for entropy, per nat and token; >= 0, usually 0: the KL in the reward already keeps the policy wide."""
 
@@ -61,7 +62,7 @@ class PPO(Objective):
 
     @property
     def terms(self) -> Mapping[str, float]:
-        weights = {"policy": 1.0, "value": self.value_coef}
+        weights = {"policy": 1.0, "value": 1.0 if self.value_coef is None else self.value_coef}
         return {**weights, "entropy": -self.entropy_coef} if self.entropy_coef else weights
 
     def collate(self, trees: Sequence[Tree]) -> PackedBatch:

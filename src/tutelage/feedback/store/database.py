@@ -3,8 +3,8 @@
 Whoever writes has the database's turn: SQLite's BEGIN IMMEDIATE, in PostgreSQL an advisory lock until the commit. So writers come
 one after another in both, decisions ("who gets the last place of this item?") read what the one before has committed, and events are
 numbered in the order in which they appear: in PostgreSQL a sequence alone numbers them in the order of inserting, and a reader who goes
-on "after 41" would miss a 40 that commits later. Threads of one process queue for the turn in the process, because SQLite's own waiting
-is polling with growing pauses.
+on "after 41" would miss a 40 that commits later. Threads of one process queue for the turn in the
+process (`turns.py`).
 
 SQLite runs in WAL mode, so people keep annotating while a reward model reads. A turn is durable by default: synchronous=FULL, because in
 WAL mode NORMAL may lose the last transactions when the power fails, and an annotation is a person's time, which can't be computed
@@ -18,7 +18,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 
 from tutelage.core.errors import Interrupted, UserError
 from tutelage.feedback.store import migrations
+from tutelage.feedback.store.turns import Turns
 
 PATIENCE = 60.0
 """Seconds that a writer waits for another one."""
@@ -49,7 +50,7 @@ class Database:
         self.name = str(place) if self._url is None else self._url.render_as_string(hide_password=True)
         self.kept = kept
         self._given = place
-        self._turn = threading.Lock()
+        self._turns = Turns()
         self._preparing = threading.Lock()
         self._file: tuple[int, int] | None = None
         self._ready = False
@@ -61,6 +62,7 @@ class Database:
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._engine.dispose()
+        self._reader.dispose()
 
     @property
     def exists(self) -> bool:
@@ -72,22 +74,22 @@ class Database:
         """A transaction that alone may write; committed at the end, undone by any exception. The store is made where it is missing.
         Raises Interrupted where the database is away: then nothing of it is stored, or, where only the word of success was lost, all."""
         self._prepare()
-        with self._turn, self.named(), self._begun(durable) as connection:
+        with self._turns.turn(durable), self.named(), self._begun(durable) as connection:
             yield connection
             connection.commit()
             self._same_file()
 
     @contextmanager
-    def reading(self) -> Generator[sa.Connection | None]:
-        """A connection to read with; None where there is nothing yet."""
+    def reading(self, streamed: bool = False) -> Generator[sa.Connection | None]:
+        """A connection to read with; None where there is nothing yet. `streamed`: rows come from the server as they are taken."""
         with self.named():
             there = self.exists and self._found()
             self._same_file()
         if not there:
             yield None
             return
-        with self.named(), self._engine.connect() as connection:
-            yield connection
+        with self.named(), (self._engine if streamed else self._reader).connect() as connection:
+            yield connection.execution_options(yield_per=1000) if streamed else connection
 
     @contextmanager
     def named(self) -> Generator[None]:
@@ -115,6 +117,11 @@ class Database:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             else:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
+
+    @cached_property
+    def _reader(self) -> sa.Engine:
+        """For single questions: in PostgreSQL without the two journeys that begin and end a transaction."""
+        return self._engine if self._url is None else _server(self._url, "AUTOCOMMIT")
 
     @cached_property
     def _engine(self) -> sa.Engine:
@@ -155,9 +162,8 @@ class Database:
                 connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             return
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TURN})")
-        if not durable:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")
+        waits = "" if durable else "; SET LOCAL synchronous_commit TO off"
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TURN}){waits}")  # one journey to the server
 
     def _found(self) -> bool:
         """Whether there is a store, brought to today's schema. UserError where it is something else or a later release's."""
@@ -228,9 +234,9 @@ def _url(place: str) -> sa.URL:
     return url.set(drivername="postgresql+pg8000")
 
 
-def _server(url: sa.URL) -> sa.Engine:
+def _server(url: sa.URL, isolation: Literal["READ COMMITTED", "AUTOCOMMIT"] = "READ COMMITTED") -> sa.Engine:
     try:
-        engine = sa.create_engine(url, pool_size=8, max_overflow=32, connect_args={"timeout": SILENCE})
+        engine = sa.create_engine(url, pool_size=8, max_overflow=32, connect_args={"timeout": SILENCE}, isolation_level=isolation)
     except ModuleNotFoundError as error:
         raise UserError(f"a store in PostgreSQL needs {error.name}: pip install 'tutelage[postgres]'") from None
     event.listen(engine, "connect", _patient)

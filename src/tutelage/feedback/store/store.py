@@ -133,9 +133,9 @@ class Store:
         return hash_of(self.ids())
 
     def _rows(self, query: sa.Executable) -> Iterator[Any]:
-        with self.database.reading() as connection:
+        with self.database.reading(streamed=True) as connection:
             if connection is not None:
-                yield from connection.execution_options(yield_per=1000).execute(query)
+                yield from connection.execute(query)
 
 
 def tombstone() -> str:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.store.events import Event, Kind, clock, event_of, submitted, write
+from tutelage.feedback.store.events import Event, Kind, clock, event_of, write
 from tutelage.feedback.store.tables import events
 from tutelage.feedback.study import seats as held
 from tutelage.feedback.study.disagreement import settle
@@ -38,22 +38,6 @@ class Posted:
     def __post_init__(self) -> None:
         if not 1 <= len(self.submit) <= 64 or not self.submit.isascii() or not self.submit.isprintable():
             raise UserError("The form came without its token. Open the page again.")
-
-
-def seat_of(connection: sa.Connection, person: str, item: str) -> Seat:
-    """The person's seat at an item; UserError where they have none."""
-    found = held.seat(connection, person, item)
-    if found is None:
-        raise UserError("This item is not yours. Open the next one.")
-    return found
-
-
-def again(connection: sa.Connection, seat: Seat, submit: str) -> bool:
-    """Whether this submit is there already. UserError where the token is that of something else."""
-    there = submitted(connection, submit)
-    if there is not None and (there.annotator, there.item) != (seat.person, seat.of):
-        raise UserError("This form was sent for something else already. Open the page again.")
-    return there is not None
 
 
 def answer(connection: sa.Connection, study: Study, item: Item, seat: Seat, posted: Posted, now: float) -> None:

@@ -9,7 +9,7 @@ sheet).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -17,28 +17,29 @@ from tutelage.core.randomness import choice, permutation, uniforms
 from tutelage.core.text import content_id
 from tutelage.feedback.store.events import Purpose
 from tutelage.feedback.study import seats as held
+from tutelage.feedback.study.arrival import Arrival
 from tutelage.feedback.study.person import Person
 from tutelage.feedback.study.seats import Seat
 from tutelage.feedback.study.study import Study
-from tutelage.feedback.study.tables import OPEN, items, people, seats
+from tutelage.feedback.study.tables import OPEN, items, seats
 
 APART = 5
 """Sheets between an item and its repeat: one that was just answered is remembered, not judged again."""
 
 
-def assign(connection: sa.Connection, study: Study, who: Person, now: float) -> Seat | None:
+def assign(connection: sa.Connection, study: Study, came: Arrival, now: float) -> Seat | None:
     """Lease the next item to a person within a turn; None: nothing is left for them."""
-    held.sweep(connection, now)
-    again = _resumed(connection, study, who, now)
+    who = came.who
+    again = _resumed(connection, study, came, now)
     if again is not None:
         return again
     if who.role == "reviewer":
-        return _seated(connection, study, who, now, _disputed(connection, who), "adjudication")
+        return _seated(connection, study, came, now, _disputed(connection, who), "adjudication")
     for role, there in (("practice", study.practice is not None), ("screening", study.screening is not None)):
         first = _first(connection, who, role) if there else None
         if first is not None:
-            return _seated(connection, study, who, now, first, "practice" if role == "practice" else "screening")
-    return None if waits(study, who) else _work(connection, study, who, now)
+            return _seated(connection, study, came, now, first, "practice" if role == "practice" else "screening")
+    return None if waits(study, who) else _work(connection, study, came, now)
 
 
 def waits(study: Study, who: Person) -> bool:
@@ -59,70 +60,82 @@ def unseen(who: Person) -> sa.ColumnElement[bool]:
     return ~mine.exists()
 
 
-def _first(connection: sa.Connection, who: Person, role: str, *more: sa.ColumnElement[bool]) -> str | None:
-    query = sa.select(items.c.id).where(items.c.role == role, OPEN, unseen(who), *more)
-    return connection.execute(query.order_by(items.c.load, items.c.place).limit(1)).scalar()
+@dataclass(frozen=True)
+class Chosen:
+    """An item and how many responses it has."""
+
+    id: str
+    k: int
 
 
-def _resumed(connection: sa.Connection, study: Study, who: Person, now: float) -> Seat | None:
+def _all(connection: sa.Connection, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[Chosen]:
+    query = sa.select(items.c.id, items.c.k).where(*where).order_by(items.c.load, items.c.place).limit(limit)
+    return [Chosen(row.id, row.k) for row in connection.execute(query).all()]
+
+
+def _first(connection: sa.Connection, who: Person, role: str, *more: sa.ColumnElement[bool]) -> Chosen | None:
+    return next(iter(_all(connection, items.c.role == role, OPEN, unseen(who), *more, limit=1)), None)
+
+
+def _disputed(connection: sa.Connection, who: Person) -> Chosen | None:
+    return next(iter(_all(connection, items.c.review == "wanted", unseen(who), *fits(who), limit=1)), None)
+
+
+def _resumed(connection: sa.Connection, study: Study, came: Arrival, now: float) -> Seat | None:
     """The item whose lease ran out on this person, with their draft and its order on the screen, if nobody took its place."""
-    for lost in held.latest(connection, who.name, ["expired"]):
+    for lost in came.open[:1]:
         there = held.counts(connection, lost.of)
+        swept = lost.state == "expired"
         taken = (lost.purpose == "work" and not there.room) or (lost.purpose == "adjudication" and there.review != "wanted")
-        if taken or there.category in who.opt_out:
+        if (swept and taken) or there.category in came.who.opt_out:
             continue
         back = replace(lost, state="leased", since=now, expires=now + 60 * study.lease_minutes)
         held.change(connection, back)
-        _took(connection, back)
+        if swept:
+            _took(connection, back)
         return back
     return None
 
 
-def _work(connection: sa.Connection, study: Study, who: Person, now: float) -> Seat | None:
+def _work(connection: sa.Connection, study: Study, came: Arrival, now: float) -> Seat | None:
+    who = came.who
     special = _first(connection, who, "work", *fits(who, who.expertise)) if who.expertise else None
     first = special or _first(connection, who, "work", *fits(who, ("",)))
     if first is None:
         return None
-    draw = float(uniforms(1, "sheet", study.seed, who.name, who.sheets)[0])
+    draw = float(uniforms(1, "sheet", study.seed, who.name, came.sheets)[0])
     rate = 0.0 if study.gold is None else study.gold.rate
-    if draw < rate and (gold := _gold(connection, study, who)) is not None:
-        return _seated(connection, study, who, now, gold, "gold")
-    if rate <= draw < rate + study.repeats and (repeat := _repeat(connection, study, who)) is not None:
-        return _seated(connection, study, who, now, repeat, "repeat")
-    return _seated(connection, study, who, now, first, "work")
+    if draw < rate and (gold := _gold(connection, study, came)) is not None:
+        return _seated(connection, study, came, now, gold, "gold")
+    if rate <= draw < rate + study.repeats and (repeat := _repeat(connection, study, came)) is not None:
+        return _seated(connection, study, came, now, repeat, "repeat")
+    return _seated(connection, study, came, now, first, "work")
 
 
-def _gold(connection: sa.Connection, study: Study, who: Person) -> str | None:
-    query = sa.select(items.c.id).where(items.c.role == "gold", OPEN, unseen(who), *fits(who)).order_by(items.c.place)
-    left = list(connection.execute(query).scalars())
-    return choice(left, "gold", study.seed, who.name, who.sheets) if left else None
+def _gold(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | None:
+    left = _all(connection, items.c.role == "gold", OPEN, unseen(came.who), *fits(came.who))
+    return choice(left, "gold", study.seed, came.who.name, came.sheets) if left else None
 
 
-def _repeat(connection: sa.Connection, study: Study, who: Person) -> str | None:
+def _repeat(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | None:
     """One of the person's answered items that they have not had again."""
     again = seats.alias("again")
-    had = sa.exists().where(again.c.person == who.name, again.c.of == seats.c.of, again.c.purpose == "repeat")
-    mine = (seats.c.person == who.name, seats.c.state == "answered", seats.c.purpose == "work", seats.c.n < who.sheets - APART)
-    left = list(connection.execute(sa.select(seats.c.of).where(*mine, ~had).order_by(seats.c.n)).scalars())
-    return choice(left, "repeat", study.seed, who.name, who.sheets) if left else None
+    had = sa.exists().where(again.c.person == came.who.name, again.c.of == seats.c.of, again.c.purpose == "repeat")
+    mine = (seats.c.person == came.who.name, seats.c.state == "answered", seats.c.purpose == "work", seats.c.n < came.sheets - APART)
+    query = sa.select(items.c.id, items.c.k).join(seats, seats.c.of == items.c.id).where(*mine, ~had).order_by(seats.c.n)
+    left = [Chosen(row.id, row.k) for row in connection.execute(query).all()]
+    return choice(left, "repeat", study.seed, came.who.name, came.sheets) if left else None
 
 
-def _disputed(connection: sa.Connection, who: Person) -> str | None:
-    query = sa.select(items.c.id).where(items.c.review == "wanted", unseen(who), *fits(who))
-    return connection.execute(query.order_by(items.c.place).limit(1)).scalar()
-
-
-def _seated(connection: sa.Connection, study: Study, who: Person, now: float, item: str | None, purpose: Purpose) -> Seat | None:
+def _seated(connection: sa.Connection, study: Study, came: Arrival, now: float, item: Chosen | None, purpose: Purpose) -> Seat | None:
     if item is None:
         return None
-    name = content_id("repeat", study.seed, who.name, item) if purpose == "repeat" else item
-    k = connection.execute(sa.select(items.c.k).where(items.c.id == item)).scalar_one()
-    shown = tuple(permutation(k, "shown", study.seed, who.name, name))
-    expires = now + 60 * study.lease_minutes
-    new = Seat(who.name, name, item, purpose, "leased", now, expires, held.token(), shown, {}, who.sheets)
+    who = came.who.name
+    name = content_id("repeat", study.seed, who, item.id) if purpose == "repeat" else item.id
+    shown = tuple(permutation(item.k, "shown", study.seed, who, name))
+    new = Seat(who, name, item.id, purpose, "leased", now, now + 60 * study.lease_minutes, held.token(), shown, {}, came.sheets)
     held.put(connection, new)
     _took(connection, new)
-    connection.execute(people.update().where(people.c.name == who.name).values(sheets=people.c.sheets + 1))
     return new
 
 

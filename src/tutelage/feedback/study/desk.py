@@ -21,12 +21,16 @@ from tutelage.feedback.store.events import Event, submitted, write
 from tutelage.feedback.study import answering, assign, log, person, progress, reading
 from tutelage.feedback.study import seats as held
 from tutelage.feedback.study.answering import Posted
+from tutelage.feedback.study.arrival import arrives, returns
 from tutelage.feedback.study.questions import check_values
 from tutelage.feedback.study.seats import Seat
 from tutelage.feedback.study.sheet import Entry, Progress, Receipt, Sheet, Talk
 from tutelage.feedback.study.shelf import Shelf, shelve
 from tutelage.feedback.study.study import Study
 from tutelage.feedback.study.tables import items
+
+SWEEP = 1.0
+"""Seconds between two looks for leases that are over."""
 
 __all__ = ["Desk", "Entry", "Progress", "Receipt", "Sheet", "Talk"]
 
@@ -39,6 +43,7 @@ class Desk:
         self.study, self.store, self.clock = study, store, clock
         self.database = store.database.opened()
         self._shelf = Shelf()
+        self._swept = 0.0
 
     def load(self) -> None:
         """Put the study's items and people into the database; those that are there already stay as they are. UserError for a fault
@@ -57,15 +62,13 @@ class Desk:
     def next(self, name: str) -> Sheet | None:
         """The item that the person has, else the next one for them; None: nothing is left (`progress` says why)."""
         now = self.clock()
-        with self.database.reading() as connection:
-            if connection is not None:
-                person.working(connection, name)
-                if seat := held.held(connection, name, now):
-                    return self._sheet(connection, seat, now)
         with self.database.turn(durable=False) as connection:
-            who = person.working(connection, name)
-            seat = held.held(connection, name, now) or assign.assign(connection, self.study, who, now)
-            return None if seat is None else self._sheet(connection, seat, now)
+            if abs(now - self._swept) >= SWEEP:
+                held.sweep(connection, now)
+                self._swept = now
+            came = arrives(connection, name)
+            seat = came.held(now) or assign.assign(connection, self.study, came, now)
+        return None if seat is None else self._open(seat)
 
     def sheet(self, name: str, item: str) -> Sheet:
         """One item of this person: leased, or answered by them. UserError for any other."""
@@ -73,13 +76,12 @@ class Desk:
         with self.database.reading() as connection:
             if connection is None:
                 raise UserError("This item is not yours. Open the next one.")
-            person.working(connection, name)
-            seat = answering.seat_of(connection, name, item)
+            seat = returns(connection, name, item).seat
             if seat.state in ("leased", "expired") and not seat.held(now):
                 raise UserError(
                     f"Your {self.study.lease_minutes:g} minutes for this item are over. What you wrote is kept; open the next item."
                 )
-            return self._sheet(connection, seat, now)
+            return self._sheet(connection, seat)
 
     def submit(self, name: str, submit: str, item: str, values: Mapping[str, str], active_ms: int, total_ms: int) -> Receipt:
         """Store an answer; for an answered item, within the time for edits, it supersedes the one before. `values` are the form's
@@ -90,25 +92,21 @@ class Desk:
         check_values(values)
         posted, now = Posted(submit, values, active_ms, total_ms), self.clock()
         with self.database.turn() as connection:
-            person.working(connection, name)
-            seat = answering.seat_of(connection, name, item)
-            what = self._shelf.item(connection, seat.of)
-            new = not answering.again(connection, seat, submit)
-            if new:
-                answering.answer(connection, self.study, what, seat, posted, now)
-        return reading.receipt(self.study, what, seat, posted, new)
+            came = returns(connection, name, item, submit)
+            what = self._shelf.item(connection, came.seat.of)
+            if not came.known:
+                answering.answer(connection, self.study, what, came.seat, posted, now)
+        return reading.receipt(self.study, what, came.seat, posted, not came.known)
 
     def skip(self, name: str, submit: str, item: str, reason: str = "") -> Receipt:
         """Give an item back for good: others get it, this person doesn't."""
         check_values({"reason": reason})
         posted = Posted(submit, {}, 0, 0)
         with self.database.turn() as connection:
-            person.working(connection, name)
-            seat = answering.seat_of(connection, name, item)
-            new = not answering.again(connection, seat, submit)
-            if new:
-                answering.skip(connection, self.study, seat, posted.submit, reason, self.clock())
-        return Receipt(submit, new)
+            came = returns(connection, name, item, submit)
+            if not came.known:
+                answering.skip(connection, self.study, came.seat, posted.submit, reason, self.clock())
+        return Receipt(submit, not came.known)
 
     def undo(self, name: str, submit: str = "") -> Sheet | None:
         """Take the person's last answer or skip back: it is void, and its item is theirs again with the form as it was; None where
@@ -119,15 +117,14 @@ class Desk:
             last = held.latest(connection, name, ["answered", "skipped"])
             if not last or not answering.editable(self.study, last[0], now) or submit not in ("", last[0].submit):
                 return None
-            return self._sheet(connection, answering.undo(connection, self.study, last[0], now), now)
+            return self._sheet(connection, answering.undo(connection, self.study, last[0], now))
 
     def draft(self, name: str, item: str, values: Mapping[str, str]) -> float:
         """Keep a half-filled form and begin the lease anew; Unix seconds of its end. UserError where the item is not leased any more."""
         check_values(values)
         now = self.clock()
         with self.database.turn(durable=False) as connection:
-            person.working(connection, name)
-            seat = answering.seat_of(connection, name, item)
+            seat = returns(connection, name, item).seat
             if seat.state != "leased":
                 raise UserError("This item is done already." if seat.state != "expired" else "Your time for this item is over.")
             expires = now + 60 * self.study.lease_minutes
@@ -142,7 +139,7 @@ class Desk:
             raise UserError("The question is empty.")
         with self.database.turn() as connection:
             person.working(connection, name)
-            of = answering.seat_of(connection, name, item).of if item else ""
+            of = returns(connection, name, item).seat.of if item else ""
             version = self.study.guideline.version
             event = Event(submit or held.token(), "question", name, item=of, at=self.clock(), guideline=version, said={"text": said})
             write(connection, [event])
@@ -211,7 +208,13 @@ class Desk:
                 return []
             return sorted(filter(None, connection.execute(sa.select(items.c.category).distinct()).scalars()))
 
-    def _sheet(self, connection: sa.Connection, seat: Seat, now: float) -> Sheet:
+    def _open(self, seat: Seat) -> Sheet:
+        """The sheet of a lease; what is on it is read after the turn, in which others would wait for it."""
+        with self.database.reading() as connection:
+            assert connection is not None
+            return self._sheet(connection, seat)
+
+    def _sheet(self, connection: sa.Connection, seat: Seat) -> Sheet:
         what = self._shelf.item(connection, seat.of)
         answered = seat.state in ("answered", "skipped")
         until = seat.since + 60 * self.study.edit_minutes

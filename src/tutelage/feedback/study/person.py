@@ -32,13 +32,11 @@ class Person:
     """What the admin decided after the screening; None: nothing yet."""
     since: float = 0.0
     """Unix seconds."""
-    sheets: int = 0
-    """Sheets that they were handed; counts draws."""
 
 
 def person_of(row: Any) -> Person:
     """A row of the table."""
-    own: dict[str, Any] = {name: getattr(row, name) for name in ("name", "role", "keys", "active", "accepted", "since", "sheets")}
+    own: dict[str, Any] = {name: getattr(row, name) for name in ("name", "role", "keys", "active", "accepted", "since")}
     return Person(**own, expertise=tuple(json.loads(row.expertise)), opt_out=tuple(json.loads(row.opt_out)))
 
 
@@ -52,7 +50,11 @@ def found(connection: sa.Connection, name: str) -> Person:
 
 def working(connection: sa.Connection, name: str) -> Person:
     """The same, for somebody who is at the desk: UserError too where their access was withdrawn."""
-    who = found(connection, name)
+    return allowed(found(connection, name))
+
+
+def allowed(who: Person) -> Person:
+    """UserError where their access was withdrawn."""
     if not who.active:
         raise UserError("Your access to this study has ended. Whoever runs it can tell you why.")
     return who

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from tutelage.feedback.store.events import Purpose
 from tutelage.feedback.study.tables import items, seats
@@ -62,10 +63,11 @@ class Counts:
         return self.load < self.wanted
 
 
-def seat_of(row: Any) -> Seat:
-    """A row of the table."""
-    plain: dict[str, Any] = {name: getattr(row, name) for name in KEPT}
-    return Seat(**plain, shown=tuple(json.loads(row.shown)), draft=json.loads(row.draft or "{}"))
+def seat_of(row: Any, prefix: str = "") -> Seat:
+    """A row of the table; its columns may have a prefix, where they are joined to others."""
+    plain: dict[str, Any] = {name: getattr(row, prefix + name) for name in KEPT}
+    shown, draft = getattr(row, f"{prefix}shown"), getattr(row, f"{prefix}draft")
+    return Seat(**plain, shown=tuple(json.loads(shown)), draft=json.loads(draft or "{}"))
 
 
 def token() -> str:
@@ -85,14 +87,6 @@ def counts(connection: sa.Connection, item: str) -> Counts:
     return Counts(row.category, row.overlap, row.wanted, row.load, row.answers, row.review)
 
 
-def held(connection: sa.Connection, person: str, now: float) -> Seat | None:
-    """The person's open lease; of several (after an undo) the latest."""
-    s = seats.c
-    query = sa.select(seats).where(s.person == person, s.state == "leased", s.expires > now).order_by(s.since.desc(), s.n.desc()).limit(1)
-    row = connection.execute(query).first()
-    return None if row is None else seat_of(row)
-
-
 def leases(connection: sa.Connection, person: str) -> list[Seat]:
     """All that the person has leased, over or not."""
     rows = connection.execute(sa.select(seats).where(seats.c.person == person, seats.c.state == "leased")).all()
@@ -108,10 +102,11 @@ def latest(connection: sa.Connection, person: str, states: Sequence[State], limi
 
 def put(connection: sa.Connection, new: Seat) -> None:
     """A new seat, or one that takes the place of an expired one."""
-    fixed = {name: getattr(new, name) for name in ("person", "item", "of", "purpose", "n")}
-    row = {**fixed, **_row(new), "shown": json.dumps(new.shown)}
-    connection.execute(seats.delete().where(seats.c.person == new.person, seats.c.item == new.item))
-    connection.execute(seats.insert(), [row])
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    fixed = {name: getattr(new, name) for name in ("of", "purpose", "n")}
+    values = {**fixed, **_row(new), "shown": json.dumps(new.shown)}
+    added = insert(seats).values(person=new.person, item=new.item, **values)
+    connection.execute(added.on_conflict_do_update(index_elements=["person", "item"], set_=values))
 
 
 def change(connection: sa.Connection, new: Seat) -> None:

@@ -141,6 +141,7 @@ class Study:
     overlap: Annotated[int, Ge(1)] = 1
     """People per item; an item may say otherwise."""
     gold: Gold | None = None
+    """Items whose answer is known, among the work; null: none."""
     repeats: Annotated[float, Interval(ge=0.0, le=0.5)] = 0.0
     """Share of sheets that a person has answered before, unannounced: how often they agree with themselves; usually 0.05."""
     practice: Path | None = None

@@ -48,7 +48,6 @@ people = sa.Table(
     sa.Column("keys", sa.Integer, nullable=False, server_default="1"),
     sa.Column("active", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("accepted", sa.Boolean),
-    sa.Column("sheets", sa.Integer, nullable=False, server_default="0"),
     sa.Column("since", sa.Double, nullable=False),
 )
 
@@ -68,6 +67,7 @@ seats = sa.Table(
     sa.Column("n", sa.Integer, nullable=False),
 )
 sa.Index("seats_by_person", seats.c.person, seats.c.state, seats.c.since)
+sa.Index("seats_by_number", seats.c.person, seats.c.n)
 sa.Index("seats_by_lease", seats.c.state, seats.c.expires)
 sa.Index("seats_by_item", seats.c.of, seats.c.state)
 

@@ -7,7 +7,7 @@ roles can be adapters of one base, and with `value: shared` the value is no more
 """
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
@@ -21,6 +21,9 @@ from tutelage.recipes.reinforced import Learning, Reinforced
 from tutelage.recipes.work import Work
 from tutelage.rollouts.credit import Credit
 
+SHARED = 0.1
+"""Weight of the loss of a value that shares the policy's weights."""
+
 
 @dataclass(frozen=True)
 class Ppo(Reinforced):
@@ -32,12 +35,14 @@ class Ppo(Reinforced):
     loss: PPO = field(default_factory=PPO)
     value: Literal["own", "shared"] = "own"
     """own: a network of its own, or an adapter where the policy is one; shared: a head on the policy's hidden states, which then learn from
-    both losses (loss.value_coef is usually 0.1 there). Half the work, and the policy pays for what the value learns."""
+    both losses (loss.value_coef is 0.1 there if not set). Half the work, and the policy pays for what the value learns."""
     value_rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, schedule="linear", warmup=0.0))
 
     def run(self, work: Work) -> dict[str, Any]:
         rates = {"policy": self.rates, "value": self.value_rates}
-        return self.reinforce(work, Learning("ppo", self.loss, Credit(self.kl_coef), rates, partial(self._beside, work)))
+        light = self.value == "shared" and self.loss.value_coef is None
+        loss = replace(self.loss, value_coef=SHARED) if light else self.loss
+        return self.reinforce(work, Learning("ppo", loss, Credit(self.kl_coef), rates, partial(self._beside, work)))
 
     def _beside(self, work: Work, policy: Role) -> dict[str, Role]:
         judge = self.judge(work, policy)
