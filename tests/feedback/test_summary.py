@@ -118,6 +118,34 @@ def test_who_takes_the_longer_is_seen():
     assert fair.low < 0.5 < fair.high
 
 
+def test_haste_that_costs_is_seen():
+    """Quick answers are coin tosses; and against statsmodels' clustered regression on slow or quick."""
+    import statsmodels.api as sm
+
+    random = np.random.default_rng(0)
+    steady = [replace(a, seconds=float(random.uniform(20, 60))) for a in study(600, seed=6)]
+    fair = bias.haste(spoken(steady))
+    assert fair.low < 0 < fair.high and fair.n == 1200
+    hasty = [replace(a, answer={"winner": int(random.integers(2))}) if a.seconds < 35 else a for a in steady]
+    found = bias.haste(spoken(hasty))
+    assert found.low > 0.03
+    votes = spoken(hasty)
+    middle = {n: np.median([v.seconds for v in votes if v.worker == n]) for n in PEOPLE}
+    others = {v.item: {} for v in votes}
+    for v in votes:
+        others[v.item][v.worker] = v.label
+    kept = [v for v in votes if v.seconds != middle[v.worker]]
+    alike = [next(label for name, label in others[v.item].items() if name != v.worker) == v.label for v in kept]
+    slow = sm.add_constant([float(v.seconds > middle[v.worker]) for v in kept])
+    places = {name: n for n, name in enumerate(dict.fromkeys(v.item[0] for v in kept))}
+    fit = sm.OLS(np.array(alike, float), slow).fit()
+    robust = fit.get_robustcov_results("cluster", groups=[places[v.item[0]] for v in kept], use_correction=True, df_correction=True)
+    scale = np.sqrt((len(kept) - 1) / (len(kept) - 2))  # statsmodels' own factor for two parameters
+    assert found.mean == pytest.approx(robust.params[1], abs=1e-9)
+    assert (found.high - found.mean) * scale == pytest.approx(robust.conf_int()[1, 1] - robust.params[1], rel=1e-6)
+    assert bias.haste(spoken(study(50))) is None, "all took as long"
+
+
 def test_bias_of_rankings_is_of_every_pair():
     found = bias.position(spoken(rankings(0, prompts=50)))
     assert found.n == 50 * 3 * 6 and found.clusters == 50
@@ -192,6 +220,21 @@ def test_kinds_are_kept_apart():
     assert order.ceiling and order.alpha_ordinal is None and order.kappa_quadratic is None
     assert rated.ceiling is None and rated.alpha_ordinal.mean > rated.alpha.mean and rated.alpha_interval and rated.kappa_quadratic
     assert "alpha 0." in summarize(stars, now=NOW, draws=20).first_line()
+
+
+def test_several_questions_on_one_sheet_are_counted_and_paid_once():
+    asked = study(100)
+    also = [replace(a, task="likert", answer={"values": [5, 3]}) for a in asked]
+    one, two = (summarize(given, of=400, now=NOW, draws=2) for given in (asked, [*asked, *also]))
+    assert two.done == one.done == 200 and two.hours == pytest.approx(one.hours) == pytest.approx(200 * 40 / 3600)
+    assert two.pace == one.pace and len(two.questions) == 2
+
+
+def test_gold_and_what_is_asked_again_is_paid_and_not_counted():
+    asked, beside = study(100), [replace(a, at="") for a in study(10, seed=1)]
+    found = summarize(asked, beside=beside, now=NOW, draws=2)
+    assert found.done == 200 and found.hours == pytest.approx(220 * 40 / 3600)
+    assert found.consistency is None and found.questions == summarize(asked, now=NOW, draws=2).questions
 
 
 def test_everything_goes_into_json():

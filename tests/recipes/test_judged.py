@@ -1,5 +1,6 @@
 """Annotations on their way into an objective: filtered, weighed and joined, and noted by whose they were."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,7 +75,9 @@ def test_probabilities_and_weights_reach_the_loss(work):
 
 
 def test_a_file_names_nobody(work):
-    source = object.__new__(Input)
+    rows = [{"prompt": f"why {n}?", "chosen": "so", "rejected": "no"} for n in range(40)]
+    (work.dir / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = Input("pairs", str(work.dir / "pairs.jsonl"))
     for asked in (Filter("pairs", ("x",)), Filter("pairs", aggregate="majority"), Filter("pairs", weights={"x": 2.0})):
         with pytest.raises(UserError, match=r"stage reward_model: .* a file's rows name nobody"):
             consumed(replace(work, sources={"preferences": source}), asked)

@@ -1,35 +1,57 @@
-"""Annotations by the name that a command was given: a store, a run's artifact, or a file of rows."""
+"""Annotations by the name that a command was given: a study, a store, a run's artifact, or a file of any format that can be imported."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.core.errors import UserError
-from tutelage.core.readers import read_rows
 from tutelage.core.rows import ENDINGS
-from tutelage.feedback.annotation import Annotation, from_plain
+from tutelage.feedback import foreign
+from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
+from tutelage.feedback.study.items import read_items
+from tutelage.feedback.study.study import Study, read_study
 
 STORE = "annotations.sqlite"
 
 
-def annotations_of(place: str) -> list[Annotation]:
-    """Of a store (a path, a URL, or a folder with `annotations.sqlite` in it) or of a file of raw annotations (.jsonl, .jsonl.gz,
-    .parquet). UserError: file, row, what would be right."""
-    if "://" in place:
-        return list(Store(place, create=False).read())
+@dataclass(frozen=True)
+class Gathered:
+    """What there is to count."""
+
+    annotations: tuple[Annotation, ...]
+    repeats: tuple[Annotation, ...] = ()
+    """What people were asked again."""
+    beside: tuple[Annotation, ...] = ()
+    """Gold, practice, screening: work that is paid and teaches nothing."""
+    of: int | None = None
+    """Sheets wanted, where a study says so."""
+    pay_per_hour: float | None = None
+    currency: str = "$"
+
+
+def gathered(place: str) -> Gathered:
+    """From a study.yaml, a store (a path, a URL, or a folder with `annotations.sqlite` in it) or a file of annotations. UserError: file,
+    row, what would be right."""
     path = Path(place)
+    if "://" in place:
+        return _of_store(Store(place, create=False))
+    if path.suffix in (".yaml", ".yml"):
+        return _of_study(read_study(path))
     if path.name.endswith(ENDINGS):
-        return [_annotation(row, f"{path}:{number}") for number, row in read_rows(path)]
+        return Gathered(foreign.read(path).annotations)
     if path.is_dir():
         if not (path / STORE).is_file():
-            raise UserError(f"{path}: a folder without {STORE}; give a store, a label stage's artifact or a file of annotations")
+            raise UserError(f"{path}: a folder without {STORE}; give a study, a store, a label stage's artifact or a file of annotations")
         path /= STORE
-    return list(Store(path, create=False).read())
+    return _of_store(Store(path, create=False))
 
 
-def _annotation(row: dict[str, object], where: str) -> Annotation:
-    try:
-        return from_plain(row)
-    except KeyError as error:
-        raise UserError(f"{where}: the field {error.args[0]!r} is missing; a raw annotation has all fields that Tutelage writes") from None
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{where}: is no raw annotation as Tutelage writes them ({error})") from None
+def _of_store(store: Store, of: int | None = None, pay_per_hour: float | None = None, currency: str = "$") -> Gathered:
+    repeats = store.read(purposes=("repeat",))
+    beside = store.read(purposes=("gold", "practice", "screening"))
+    return Gathered(tuple(store.read()), tuple(repeats), tuple(beside), of, pay_per_hour, currency)
+
+
+def _of_study(study: Study) -> Gathered:
+    wanted = sum(study.overlap if item.overlap is None else item.overlap for item in read_items(study.items, "work"))
+    return _of_store(Store(study.store, create=False), wanted, study.pay_per_hour, study.currency)

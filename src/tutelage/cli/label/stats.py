@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tutelage.cli import screen
-from tutelage.cli.label.reading import annotations_of
+from tutelage.cli.label.reading import gathered
 from tutelage.core.errors import UserError
 from tutelage.core.files import write_atomic
 from tutelage.core.statistics import Estimate
@@ -29,25 +29,43 @@ AGREEMENT = {
     "kappa": "Cohen's kappa",
     "kappa_quadratic": "kappa, quadratic",
 }
-BIAS = {"position": "shown first wins", "length": "longer wins", "consistency": "same answer when asked again"}
+BIAS = {
+    "position": "shown first wins",
+    "length": "longer wins",
+    "haste": "agreement lost in haste",
+    "consistency": "same answer when asked again",
+}
 PEOPLE = ("agreement", "reliability", "ties", "position", "length", "consistency")
 
 
 def command(
     place: Annotated[
-        str, typer.Argument(metavar="STORE_OR_FILE", help="A store (path or URL), a label stage's artifact, or raw annotations.")
+        str,
+        typer.Argument(
+            metavar="STORE_OR_FILE", help="A study.yaml, a store (path or URL), a label stage's artifact, or a file of annotations."
+        ),
     ],
-    of: Annotated[int | None, typer.Option(min=1, help="Annotations wanted in all: forecasts the end.")] = None,
-    pay: Annotated[float | None, typer.Option(min=0.0, help="Per hour: tells the cost.")] = None,
-    currency: Annotated[str, typer.Option(help="In front of the cost.")] = "$",
+    of: Annotated[
+        int | None, typer.Option(min=1, help="Sheets wanted in all: forecasts the end; else the study's items times overlap.")
+    ] = None,
+    pay: Annotated[float | None, typer.Option(min=0.0, help="Per hour: tells the cost; else the study's.")] = None,
+    currency: Annotated[str, typer.Option(help="In front of the cost; else the study's.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     to: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Write hours.csv and reliability.csv there.")] = None,
 ) -> None:
     """Show how far people agree, with intervals; who is reliable; and what sways them."""
-    annotations = annotations_of(place)
-    if not annotations:
+    given = gathered(place)
+    if not given.annotations:
         raise UserError(f"{place}: holds no annotations yet")
-    found = summarize(annotations, of=of, pay_per_hour=pay, currency=currency)
+    pay = given.pay_per_hour if pay is None else pay
+    found = summarize(
+        given.annotations,
+        given.repeats,
+        given.beside,
+        of=of or given.of,
+        pay_per_hour=pay,
+        currency=currency or given.currency,
+    )
     if to is not None:
         written(found, to, pay)
     if as_json:

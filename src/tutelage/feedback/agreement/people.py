@@ -26,6 +26,7 @@ class Person:
 
     name: str
     annotations: int
+    """Sheets: several questions on one page are one."""
     hours: float
     seconds: Estimate | None
     """Median per annotation."""
@@ -42,14 +43,24 @@ class Person:
     """How often they say the same when asked again."""
 
 
-def people(annotations: Sequence[Annotation], votes: Votes, spoken: Sequence[Vote], repeats: Sequence[Annotation] = ()) -> list[Person]:
-    """One row for everybody who annotated, by name. `votes` and `spoken` are those of the question that agreement is about (`spoken`
-    with what was asked again), `repeats` annotations that count for hours only."""
+def sheets(annotations: Iterable[Annotation]) -> list[Annotation]:
+    """One annotation of each sheet: several questions that were answered together have one time between them, and it is counted once.
+    Annotations that don't say when they were made are sheets of their own."""
+    found: dict[object, Annotation] = {}
+    for annotation in annotations:
+        key = (annotation.annotator, annotation.prompt.id, annotation.at) if annotation.at else object()
+        found.setdefault(key, annotation)
+    return list(found.values())
+
+
+def people(annotations: Sequence[Annotation], votes: Votes, spoken: Sequence[Vote], beside: Sequence[Annotation] = ()) -> list[Person]:
+    """One row for everybody who annotated, by name. `annotations` are one of each sheet; `votes` and `spoken` are those of the question
+    that agreement is about (`spoken` with what was asked again); `beside` counts for hours only."""
     agreement, reliability = with_others(votes), reliabilities(votes)
     own: dict[str, list[Vote]] = {}
     for vote in spoken:
         own.setdefault(vote.worker, []).append(vote)
-    hours, seconds = _hours([*annotations, *repeats]), _seconds(annotations)
+    hours, seconds = _hours([*annotations, *beside]), _seconds(annotations)
     return [
         Person(
             name,

@@ -21,7 +21,7 @@ from tutelage.feedback.agreement.kappa import kappa
 from tutelage.feedback.agreement.krippendorff import alpha
 from tutelage.feedback.agreement.pace import Pace, pace, said, time_of
 from tutelage.feedback.agreement.pairwise import agreement, ceiling
-from tutelage.feedback.agreement.people import Person, people
+from tutelage.feedback.agreement.people import Person, people, sheets
 from tutelage.feedback.agreement.votes import ORDER, Kind, Votes, by_kind, collected, spoken
 from tutelage.feedback.annotation import Annotation
 
@@ -59,7 +59,7 @@ class Summary:
     """A study so far."""
 
     done: int
-    """Annotations, not those of people asked again."""
+    """Sheets (several questions on one page are one), not those of people asked again."""
     of: int | None
     pace: Pace
     hours: float
@@ -71,6 +71,8 @@ class Summary:
     people: tuple[Person, ...]
     position: Estimate | None
     length: Estimate | None
+    haste: Estimate | None
+    """How much less often quick answers agree with the others' than slow ones."""
     consistency: Estimate | None
     guidance: Guidance | None
 
@@ -114,6 +116,7 @@ class Summary:
 def summarize(
     annotations: Sequence[Annotation],
     repeats: Sequence[Annotation] = (),
+    beside: Sequence[Annotation] = (),
     of: int | None = None,
     pay_per_hour: float | None = None,
     currency: str = "$",
@@ -121,7 +124,8 @@ def summarize(
     draws: int = DRAWS,
 ) -> Summary:
     """Of annotations (and, apart, of what people were asked again; someone's second annotation of the same among the first counts as
-    that too). `of`: annotations wanted; `now` has the time zone in which a forecast is told. UserError for broken annotations."""
+    that too). `beside`: gold, practice, screening; they count for hours only. `of`: sheets wanted; `now` has the time zone in which a
+    forecast is told. UserError for broken annotations."""
     now = now or datetime.now(UTC).astimezone()
     kinds = by_kind(annotations)
     votes = {kind: collected(spoken(of_it)) for kind, of_it in kinds.items()}
@@ -129,14 +133,15 @@ def summarize(
     main = order[0] if order else ("", "")
     asked = spoken([*kinds.get(main, ()), *by_kind(repeats).get(main, ())])
     of_main = votes.get(main, collected([]))
-    rows = people(annotations, of_main, asked, repeats)
-    times = [time for annotation in annotations if (time := time_of(annotation.at))]
+    done = sheets(annotations)
+    rows = people(done, of_main, asked, sheets([*repeats, *beside]))
+    times = [time for annotation in done if (time := time_of(annotation.at))]
     hours = sum(person.hours for person in rows)
     tags = {annotation.prompt.id: tuple(annotation.prompt.tags.values()) for annotation in annotations}
     return Summary(
-        done=len(annotations),
+        done=len(done),
         of=of,
-        pace=pace(times, None if of is None else of - len(annotations), now),
+        pace=pace(times, None if of is None else of - len(done), now),
         hours=hours,
         cost=None if pay_per_hour is None else hours * pay_per_hour,
         currency=currency,
@@ -145,6 +150,7 @@ def summarize(
         people=tuple(rows),
         position=bias.position(asked),
         length=bias.length(asked),
+        haste=bias.haste(asked),
         consistency=bias.consistency(asked),
         guidance=guidance(of_main, tags),
     )

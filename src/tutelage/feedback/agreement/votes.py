@@ -49,6 +49,8 @@ class Vote(NamedTuple):
     """1 where the first response of a pair stood before the second on the screen, -1 where after it; 0: no pair."""
     longer: float = 0.0
     """Log of the first response's characters over the second's; 0: no pair."""
+    seconds: float = 0.0
+    """How long the annotation took; 0: not known."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def votes_in(annotation: Annotation) -> Iterator[Vote]:
     for signal in signals:
         if isinstance(signal, Label) and signal.span is None:
             item = (annotation.prompt.id, annotation.responses[signal.response].id, *_aspect(annotation))
-            yield Vote(annotation.annotator, item, signal.value, annotation.weight)
+            yield Vote(annotation.annotator, item, signal.value, annotation.weight, seconds=annotation.seconds)
 
 
 def collected(votes: Sequence[Vote]) -> Votes:
@@ -190,7 +192,8 @@ def _order(annotation: Annotation, signals: Sequence[Signal]) -> Iterator[Vote]:
             continue
         item = (annotation.prompt.id, responses[a].id, responses[b].id, *_aspect(annotation))
         longer = log((1 + len(responses[a].text)) / (1 + len(responses[b].text)))
-        yield Vote(annotation.annotator, item, label, annotation.weight, 1 if screen[a] < screen[b] else -1, longer)
+        earlier = 1 if screen[a] < screen[b] else -1
+        yield Vote(annotation.annotator, item, label, annotation.weight, earlier, longer, annotation.seconds)
 
 
 def _aspect(annotation: Annotation) -> tuple[str, ...]:
