@@ -4,8 +4,10 @@ import pytest
 
 from tests.recipes.pages import page
 from tutelage.core.files import JsonLines
+from tutelage.objectives.ppo import PPO
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
+from tutelage.recipes.stages.ppo import Ppo
 
 RULE = "tests.recipes.test_aligning:early"
 PAGE = f"""\
@@ -20,7 +22,7 @@ stages:
   whole_judge: {{like: judge, adapter: null}}
   own:         {{method: ppo, init: base, reward_model: judge, prompts: prompts, updates: 2, max_tokens: 8, probe_every: 1,
                 probe_prompts: 4, rollouts: {{prompts: 8, samples: 2, epochs: 2, minibatches: 2, cut_score: null}}}}
-  shared:      {{like: own, value: shared, loss: {{value_coef: 0.1}}}}
+  shared:      {{like: own, value: shared}}
   one_base:    {{like: own, adapter: {{rank: 2}}}}
   one_head:    {{like: own, adapter: {{rank: 2}}, value: shared}}
   two_bases:   {{like: own, adapter: {{rank: 2}}, reward_model: whole_judge}}
@@ -58,3 +60,13 @@ def test_a_judge_that_is_an_adapter_scores_as_its_merged_weights_do(finished):
     scores = {stage: rows(finished, stage)[0]["score"] for stage in NETWORKS}
     assert scores["one_base"] == scores["one_head"] == pytest.approx(scores["own"], abs=0.01)
     assert abs(scores["two_bases"] - scores["own"]) > 0.04
+
+
+def test_a_shared_value_weighs_a_tenth_where_nothing_is_said(finished, monkeypatch):
+    asked = {stage: finished.artifacts[stage].settings["loss"]["value_coef"] for stage in ("own", "shared")}
+    assert asked == {"own": None, "shared": None}
+    heard = []
+    monkeypatch.setattr(Ppo, "reinforce", lambda self, work, learning: heard.append(learning.objective.value_coef))
+    for value, coef in (("own", None), ("shared", None), ("shared", 0.7)):
+        Ppo(prompts="p", reward_model="r", value=value, loss=PPO(value_coef=coef)).run(None)
+    assert heard == [None, 0.1, 0.7] and PPO().terms["value"] == 1.0 and PPO(value_coef=0.1).terms["value"] == 0.1

@@ -47,10 +47,11 @@ HOW = (
 def item(n: int, k: int, more: dict[str, Any] | None = None) -> dict[str, Any]:
     """A row of an items file; its id and its responses' `by` name models, which no page may."""
     topic = TOPICS[n % len(TOPICS)]
+    again = f" This is try {n // len(TOPICS) + 1}." if n >= len(TOPICS) else ""
     responses = [{"text": f"{HOW[(n + i) % len(HOW)]}\n\n(answer {i} to {topic})", "by": MODELS[i % 2]} for i in range(k)]
     return {
         "id": f"{MODELS[n % 2]}/{n}",
-        "prompt": f"How do I {topic}, and what should I look out for?",
+        "prompt": f"How do I {topic}, and what should I look out for?{again}",
         "responses": responses,
         **(more or {}),
     }

@@ -83,7 +83,9 @@ def looked_at(page: Page, name: str, phone: bool, dark: bool, whole: bool = Fals
     said = [f"{v['id']} ({v['impact']}): {v['help']}: {[n['html'][:200] for n in v['nodes']][:3]}" for v in found.response["violations"]]
     assert said == [], f"{name}: " + "\n".join(said)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0, f"{name}: the page is {wide} pixels wider than its window"
+    beyond = """[...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > innerWidth
+        && !one.closest('.list-scroll')).map(one => one.outerHTML.slice(0, 90))"""
+    assert wide <= 0, f"{name}: {wide} pixels wider than its window: {page.evaluate(beyond)[:4]}"
 
 
 def somebody(site: Served, role: str = "annotator") -> str:

@@ -1,11 +1,12 @@
 """The subcommands of `tutelage label`, in the order of its help."""
 
 import typer
+from typer.core import TyperGroup
 
 from tutelage.cli.label import bring, erase, hooks, invite, power, serve, simulate, stats, take
 
 
-class OrStudy(typer.core.TyperGroup):
+class OrStudy(TyperGroup):
     """`tutelage label study.yaml` is `tutelage label serve study.yaml`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:

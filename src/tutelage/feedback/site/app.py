@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from tutelage.feedback.site import problems
 from tutelage.feedback.site.guard import Guard
@@ -56,7 +56,7 @@ async def telling(app: FastAPI) -> AsyncGenerator[None]:
 class Kept(StaticFiles):
     """Files whose path holds their hash: a browser fetches each once."""
 
-    def file_response(self, *given: Any) -> Response:
-        answer = super().file_response(*given)
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return answer

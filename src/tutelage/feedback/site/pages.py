@@ -69,7 +69,7 @@ def when(at: float) -> str:
 def _environment() -> Environment:
     loader = PackageLoader("tutelage.feedback.site", "templates")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False)
-    made.filters["number"] = lambda value: f"{value:g}"
+    made.filters["number"] = _number  # pyright: ignore[reportUnknownMemberType]
     return made
 
 
@@ -85,3 +85,7 @@ def navigation(role: str) -> tuple[Link, ...]:
     """What stands in the bar."""
     everybody = (Link("Work", "/"), Link("Your answers", "/history"), Link("Guideline", "/guideline"), Link("You", "/me"))
     return (*everybody, Link("Admin", "/admin")) if role == "admin" else everybody
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"

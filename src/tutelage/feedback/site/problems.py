@@ -5,6 +5,7 @@ so that nothing is stored twice.
 """
 
 import logging
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -64,7 +65,7 @@ def too_often(request: Request, error: Exception) -> Response:
 
 def unreadable(request: Request, error: Exception) -> Response:
     """A program sent something of another form: the field, and what would be right."""
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    faults: list[Any] = list(error.errors()) if isinstance(error, RequestValidationError) else []
     said = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults[:5])
     return say(request, 422, "That can't be read", said)
 

@@ -1,7 +1,7 @@
 """Pages for whoever runs the study: its state, people and their links, questions and replies, what was done, files to take away."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse, StreamingResponse
@@ -26,7 +26,7 @@ TABS = (
     Link("Log", "/admin/log"),
     Link("Export", "/admin/export"),
 )
-ROLES: tuple[Role, ...] = ("annotator", "reviewer", "admin")
+ROLES: Mapping[str, Role] = {"annotator": "annotator", "reviewer": "reviewer", "admin": "admin"}
 
 
 @router.get("")
@@ -64,7 +64,7 @@ def people(site: Here, me: Me) -> Response:
 def invite(site: Here, me: Me, form: Ours, request: Request) -> Response:
     """Somebody new, and their link."""
     me.may("admin")
-    role = next((role for role in ROLES if role == form.get("role")), "annotator")
+    role = ROLES.get(form.get("role"), "annotator")
     expertise = [word.strip() for word in form.get("expertise", 500).split(",") if word.strip()]
     try:
         person = site.people.invite(me.name, form.get("name", 64), role, expertise)
