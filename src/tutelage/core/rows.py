@@ -93,6 +93,7 @@ def read_rows(path: Path | str) -> Iterator[tuple[int, Row]]:
 
 
 def records(path: Path | str) -> Iterator[Record]:
+    """The rows of a file, each knowing where it stands. Raises UserError as `read_rows` does."""
     for number, row in read_rows(path):
         yield Record(row, f"{path}:{number}", Path(path).name)
 
