@@ -75,6 +75,50 @@ def test_broken_lines(tmp_path: Path, line: str, message: str) -> None:
     assert told(lambda: read_rows(path)) == f"{tmp_path}/{message}"
 
 
+@pytest.mark.parametrize(
+    "text, rows",
+    [
+        ('[{"a": 1}, {"a": [2]}]', [{"a": 1}, {"a": [2]}]),
+        ('\ufeff [\n {"a": "]"} ,\n {"a": 2},\n]\n', [{"a": "]"}, {"a": 2}]),
+        ('{"a": 1}', [{"a": 1}]),
+        ('{\n "a": 1\n}\n', [{"a": 1}]),
+        ('{"a": 1}\n{"a": 2}\n', [{"a": 1}, {"a": 2}]),
+    ],
+)
+def test_one_list_one_object_and_lines_under_another_name(tmp_path: Path, text: str, rows: list[Any]) -> None:
+    (tmp_path / "x.json").write_text(text)
+    (tmp_path / "x.json.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("x.json", "x.json.gz"):
+        assert list(read_rows(tmp_path / name)) == list(enumerate(rows, 1))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            '[{"a": 1}, {"a": 2',
+            "x.json:2: broken JSON (Expecting ',' delimiter at line 1 column 19); the file ends in the middle of this row",
+        ),
+        (
+            '[{"a": 1},\n {"a": "b',
+            "x.json:2: broken JSON (Unterminated string starting at at line 2 column 8); the file ends in the middle",
+        ),
+        ('[{"a": 1}, {"a": 2}', "x.json:2: broken JSON after this row (the file ends here, so it was cut)"),
+        ('[{"a": 1}', "x.json:1: broken JSON after this row (the file ends here, so it was cut)"),
+        ('[{"a": 1} {"a": 2}]', "x.json:1: broken JSON after this row ('{\"a\": 2}]'); expected ',' and the next row, or ']'"),
+        ('[{"a": 1}, {b: 2}, {"a": 3}]', "x.json:2: broken JSON (Expecting property name"),
+        ('[{"a": 1}, 2]', 'x.json:2: expected an object like {"prompt": ...}, got a number'),
+        ('[{"a": 1}] [', "x.json: broken JSON: the list of 1 rows is followed by '['"),
+        ("[]", "x.json: no rows"),
+        ("", "x.json: no rows"),
+        ("[" * 100_000, "x.json:1: broken JSON (nested too deeply)"),
+    ],
+)
+def test_broken_lists(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    assert message in told(lambda: read_rows(tmp_path / "x.json"))
+
+
 def test_files_that_are_no_files_of_rows(tmp_path: Path) -> None:
     good = file(tmp_path, *({"a": str(n) * n} for n in range(400)), name="good.jsonl.gz").read_bytes()
     (tmp_path / "cut.jsonl.gz").write_bytes(good[: len(good) // 2])
@@ -86,7 +130,7 @@ def test_files_that_are_no_files_of_rows(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": pa.array([], pa.int64())}), tmp_path / "empty.parquet")
     for name, message in [
         ("none.jsonl", "none.jsonl: no such file"),
-        ("x.json", "x.json: unknown kind of file; rows are read from .jsonl, .jsonl.gz, .parquet"),
+        ("x.csv", "x.csv: unknown kind of file; rows are read from .jsonl, .jsonl.gz, .json, .json.gz, .parquet"),
         ("empty.jsonl", "empty.jsonl: no rows; expected one JSON object per line"),
         ("empty.parquet", "empty.parquet: no rows"),
         ("latin.jsonl", "latin.jsonl:2: not UTF-8 text (byte 10 of the line)"),

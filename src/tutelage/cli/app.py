@@ -3,6 +3,7 @@
 import typer
 
 from tutelage.cli import chat, clean, compare, data, doctor, lineage, one, plan, prove, report, run
+from tutelage.cli.label import app as label
 
 app = typer.Typer(
     help="Fine-tune a language model, align it to people's judgements, and prove that it got better.\n\n"
@@ -21,6 +22,7 @@ app.command("grpo")(one.grpo)
 app.command("plan")(plan.command)
 app.command("doctor")(doctor.command)
 app.add_typer(data.app, name="data")
+app.add_typer(label.app, name="label")
 app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("lineage")(lineage.command)

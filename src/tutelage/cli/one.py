@@ -10,7 +10,9 @@ from tutelage.core.settings import Plain, read_yaml, write_yaml
 from tutelage.recipes import recipe as recipes
 
 ModelArgument = Annotated[str, typer.Argument(help="A folder in transformers' format, or a hub id.")]
-Preferences = Annotated[str, typer.Argument(help="Preferences: rows with chosen and rejected (.jsonl, .jsonl.gz, .parquet).")]
+Preferences = Annotated[
+    str, typer.Argument(help="Preferences: chosen and rejected, another tool's export (.json, .jsonl, .parquet), or a store.")
+]
 Prompts = Annotated[str, typer.Argument(help="Prompts.")]
 Rewards = Annotated[str, typer.Option(help="What rewards: a function of yours by import path, my.module:function.")]
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Settings of the stage, e.g. epochs=1.")]

@@ -1,4 +1,5 @@
-"""Rows of a file, one at a time: .jsonl, .jsonl.gz, .parquet. What is broken is said with file and row; nothing is skipped."""
+"""Rows of a file, one at a time: JSON Lines (.jsonl), one JSON list (.json), either of them as .gz, Parquet. What is broken is said with
+file and row; nothing is skipped."""
 
 import gzip
 import hashlib
@@ -14,7 +15,7 @@ from tutelage.core.building import closest
 from tutelage.core.errors import UserError
 
 Row = dict[str, Any]
-ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
+ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def kind(value: object) -> str:
 
 
 def read_rows(path: Path | str) -> Iterator[tuple[int, Row]]:
-    """(row number from 1, row) of each row. In JSON Lines the row number is the line's; blank lines are passed over.
+    """(row number from 1, row) of each row. In JSON Lines the row number is the line's; blank lines are passed over. A list
+    of JSON is read whole before its first row.
 
     Raises UserError, when iterated, naming file and row: no such file, an unknown ending, an empty file, broken JSON, a row that is
     no object, text that isn't UTF-8, a damaged or truncated archive.
@@ -85,11 +87,11 @@ def read_rows(path: Path | str) -> Iterator[tuple[int, Row]]:
     if not path.is_file():
         raise UserError(f"{path}: {'a directory, not a file' if path.is_dir() else 'no such file'}")
     number = 0
-    parquet = path.suffix == ".parquet"
-    for number, row in _parquet(path) if parquet else _lines(path):
+    reader = _parquet if path.suffix == ".parquet" else _list if path.name.endswith((".json", ".json.gz")) else _lines
+    for number, row in reader(path):
         yield number, row
     if not number:
-        raise UserError(f"{path}: no rows" if parquet else f"{path}: no rows; expected one JSON object per line")
+        raise UserError(f"{path}: no rows; expected one JSON object per line" if reader is _lines else f"{path}: no rows")
 
 
 def records(path: Path | str) -> Iterator[Record]:
@@ -121,6 +123,67 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def _list(path: Path) -> Iterator[tuple[int, Row]]:
+    """Rows of one JSON list, numbered from 1 by their place in it; a file that holds one object is one row. JSON Lines that are called
+    .json are read as such."""
+    text = _text(path)
+    at = _space(text, 0)
+    if text[at : at + 1] != "[":
+        try:
+            yield 1, _object(json.loads(text), f"{path}:1")
+        except json.JSONDecodeError:
+            yield from _lines(path)
+        return
+    number, at = 0, _space(text, at + 1)
+    while text[at : at + 1] != "]":
+        number += 1
+        value, at = _element(text, at, f"{path}:{number}")
+        yield number, _object(value, f"{path}:{number}")
+        at = _space(text, at)
+        if text[at : at + 1] == ",":
+            at = _space(text, at + 1)
+        elif text[at : at + 1] != "]":
+            raise UserError(f"{path}:{number}: broken JSON after this row ({_ended(text, at)}); expected ',' and the next row, or ']'")
+    if rest := text[at + 1 :].strip():
+        raise UserError(f"{path}: broken JSON: the list of {number} rows is followed by {rest[:20]!r}")
+
+
+def _text(path: Path) -> str:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            return file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        what = "the archive ends early" if isinstance(error, EOFError) else f"not a sound gzip archive ({error})"
+        raise UserError(f"{path}: {what}; copy or download the file again") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _element(text: str, at: int, where: str) -> tuple[object, int]:
+    try:
+        return json.JSONDecoder().raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        # A cut inside a text is reported where that text begins.
+        cut = error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip())
+        what = "the file ends in the middle of this row; copy or export it again" if cut else "expected a list of objects"
+        raise UserError(f"{where}: broken JSON ({error.msg} at line {error.lineno} column {error.colno}); {what}") from None
+    except RecursionError:
+        raise UserError(f"{where}: broken JSON (nested too deeply); expected a list of objects") from None
+
+
+def _space(text: str, at: int) -> int:
+    """The next place that is no white space."""
+    while text[at : at + 1] in (" ", "\n", "\r", "\t"):
+        at += 1
+    return at
+
+
+def _ended(text: str, at: int) -> str:
+    return f"{text[at : at + 10]!r}" if at < len(text) else "the file ends here, so it was cut"
+
+
 def _row(line: bytes, where: str) -> Row:
     try:
         row: object = json.loads(line.rstrip(b"\r\n").decode())
@@ -130,6 +193,10 @@ def _row(line: bytes, where: str) -> Row:
         raise UserError(f"{where}: broken JSON ({error.msg} at column {error.colno}); expected one object per line") from None
     except RecursionError:
         raise UserError(f"{where}: broken JSON (nested too deeply); expected one object per line") from None
+    return _object(row, where)
+
+
+def _object(row: object, where: str) -> Row:
     if not isinstance(row, dict):
         raise UserError(f'{where}: expected an object like {{"prompt": ...}}, got {kind(row)}')
     return cast(Row, row)

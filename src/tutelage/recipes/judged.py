@@ -1,5 +1,6 @@
 """Annotations on their way into an objective: read from a stage's store or a user's file, filtered, turned into trees."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from tutelage.recipes.stage import Context, Judging
 from tutelage.recipes.work import Work
 
 Preferences = str | Filter
-"""In a recipe: a name, or {from: NAME, without: [ANNOTATOR, ...]}."""
+"""In a recipe: a name, or {from: NAME, without: [ANNOTATOR, ...], aggregate: dawid_skene, ...}."""
 
 
 def filter_of(preferences: Preferences) -> Filter:
@@ -40,20 +41,38 @@ def expected_tokens(context: Context, preferences: Preferences, epochs: int) -> 
 
 
 def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
-    """What is learnt from, in the order of ids, and what to note of it: the hash, and how much of it is whose."""
-    source = work.sources["preferences"]
+    """What is learnt from, in the order of ids, and what to note of it: the hash, how much of it is whose, and how it was joined."""
+    source, filter_ = work.sources["preferences"], filter_of(preferences)
     if isinstance(source, Artifact):
-        store, filter_ = Store(source.path / "annotations.sqlite", create=False), filter_of(preferences)
-        found = list(filter_.read(store))
-        told = {"consumed": dict(filter_.annotators(store)), "consumed_hash": filter_.hash(store)}
+        store = Store(source.path / "annotations.sqlite", create=False)
+        filter_.check(store)
+        taken = filter_.applied(store.read(filter_.without))
+        found = list(taken.annotations)
+        told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash(store)}
+        if not filter_.plain:
+            told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
     else:
-        if filter_of(preferences).without:
-            raise UserError(f"stage {work.name}: preferences.without names annotators, but a file's rows name nobody")
-        found = sorted(material.preferences(work.input("preferences"), "label"), key=lambda a: a.id)
-        told = {"consumed": {work.input("preferences").name: len(found)}, "consumed_hash": work.input("preferences").hash}
+        found, told = _of_file(work, preferences)
     if not found:
         raise UserError(f"stage {work.name}: there are no annotations to learn from")
     return found, told
+
+
+def _of_file(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
+    """A file's annotations, filtered as those of a stage where its rows name people."""
+    source, filter_ = work.input("preferences"), filter_of(preferences)
+    given = sorted(material.preferences(source, "label"), key=lambda a: a.id)
+    people = Counter(a.annotator for a in given)
+    if filter_.plain and not filter_.without:
+        return given, {"consumed": dict(sorted(people.items())), "consumed_hash": source.hash}
+    if set(people) == {source.name}:
+        settings = "preferences.without, aggregate, minimum_agreement and weights"
+        raise UserError(f"stage {work.name}: {settings} are about annotators, but a file's rows name nobody")
+    filter_.among(people)
+    raw = [a for a in given if a.annotator not in filter_.without]
+    taken = filter_.applied(raw)
+    told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash_over(a.id for a in raw)}
+    return list(taken.annotations), told | ({} if filter_.plain else {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped})
 
 
 def preference_trees(annotations: Sequence[Annotation], render: Renderer, objective: str) -> list[Tree]:

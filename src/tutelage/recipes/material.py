@@ -13,6 +13,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.text import Demonstration, Document, Prompt, content_id
 from tutelage.data.splits import split_of, unique
 from tutelage.feedback.annotation import Annotation
+from tutelage.recipes import preferred
 from tutelage.recipes.sources import Input
 from tutelage.synthetic import demonstrations as village_demonstrations
 from tutelage.synthetic import items, text
@@ -70,15 +71,11 @@ def prompts(source: Input, side: str, seed: int) -> list[Prompt]:
 
 
 def preferences(source: Input, side: str) -> list[Annotation]:
-    """A file of chosen and rejected responses as annotations by its writer: `label` to learn from, `eval` to measure on."""
+    """Annotations of a file (`preferred`): `label` to learn from, `eval` to measure on."""
     if source.synthetic is not None:
         raise UserError(f"inputs.{source.name}: {source.given} has no preferences; a label stage makes them")
-    given = _given(source, readers.preferences(source.path))
-    return [
-        Annotation(prompt, tuple(responses), "pair", answer, annotator=source.name)
-        for prompt, responses, answer in given
-        if split_of(first_turn(prompt), 0, PREFERENCES) == side
-    ]
+    given = _given(source, iter(preferred.annotations(source.path, source.name)))
+    return [a for a in given if split_of(first_turn(a.prompt), 0, PREFERENCES) == side]
 
 
 def _sided(source: Input, side: str) -> list[Demonstration]:

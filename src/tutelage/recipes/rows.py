@@ -11,12 +11,13 @@ from typing import Any
 from tutelage.core import readers
 from tutelage.core.errors import UserError
 from tutelage.core.text import Demonstration, Document, Prompt
+from tutelage.recipes import preferred
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import Input, Model
 
 READERS: Mapping[str, Callable[[Path], Iterator[Any]]] = {
     "demonstrations": readers.demonstrations,
-    "preferences": readers.preferences,
+    "preferences": preferred.rows,
     "prompts": readers.prompts,
     "documents": readers.documents,
 }

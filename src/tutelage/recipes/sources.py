@@ -11,10 +11,13 @@ from typing import Literal
 from tutelage.core.errors import UserError
 from tutelage.core.rows import hash_file
 from tutelage.core.settings import closest
+from tutelage.feedback.store import Store
 
 SYNTHETIC = ("text", "demonstrations", "prompts")
 SYNTHETIC_REVISION = 4
 """Raised when the built-in world writes something else from the same seed."""
+STORES = (".sqlite", ".sqlite3", ".db")
+"""Files that are stores of annotations."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -66,9 +69,11 @@ class Input:
 
     @cached_property
     def hash(self) -> str:
-        """Of the file's content, or of the source's name, seed and revision."""
+        """Of the file's content (of a store: of its annotations), or of the source's name, seed and revision."""
         if self.synthetic is not None:
             return digest(["synthetic", self.synthetic, self.seed, SYNTHETIC_REVISION])
+        if self.path.suffix in STORES:
+            return digest(["store", Store(self.path, create=False).hash])
         return hash_file(self.path)
 
 

@@ -37,7 +37,8 @@ class Reward:
     tasks: ClassVar = ("ranking", "pair", "best_worst")
 
     preferences: Preferences
-    """Annotations of a label stage, or an input of chosen and rejected responses; {from: NAME, without: [ANNOTATOR]} leaves people out."""
+    """Annotations of a label stage, or an input of chosen and rejected responses; {from: NAME, without: [ANNOTATOR],
+    aggregate: dawid_skene, minimum_agreement: 0.6, weights: {ANNOTATOR: 0.5}} leaves people out, joins and weighs them."""
     init: str = "model"
     """The stage whose weights it begins with."""
     demonstrations: str | None = "demonstrations"

@@ -1,0 +1,1 @@
+"""`tutelage label`: what people judge. One file for each subcommand."""

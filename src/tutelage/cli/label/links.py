@@ -1,0 +1,58 @@
+"""What `serve` and `invite` share: a study opened for work, and links to it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tutelage.core.errors import UserError
+from tutelage.feedback.site.signing import Claim, Purpose, Signer, secret_of
+from tutelage.feedback.store import Store
+from tutelage.feedback.study.desk import Desk
+from tutelage.feedback.study.people import People
+from tutelage.feedback.study.study import Study, read_study
+
+HERE = "command line"
+"""Who stands in the admin's log for what was done here."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study with its items and people in its store."""
+
+    study: Study
+    store: Store
+    desk: Desk
+    people: People
+    signer: Signer
+
+    def admins(self) -> list[str]:
+        """Who may see the admin's pages; where nobody is, `admin` is made."""
+        there = [person.name for person in self.people.everyone() if person.role == "admin" and person.active]
+        return there or [self.people.invite(HERE, "admin", "admin").name]
+
+    def link(self, base: str, name: str) -> str:
+        """Somebody's invitation."""
+        return f"{base}/join/{self.sign('invitation', name)}"
+
+    def sign(self, purpose: Purpose, name: str) -> str:
+        return self.signer.sign(purpose, Claim(name, self.people.find(name).keys))
+
+
+def ready(path: Path) -> Opened:
+    """The study at a path, loaded. UserError for any fault in it."""
+    study = read_study(path)
+    store = Store(study.store)
+    desk = Desk(study, store)
+    desk.load()
+    return Opened(study, store, desk, People(study, store), Signer(secret_of(path)))
+
+
+def url_of(given: str, host: str, port: int) -> str:
+    """The address by which people come. UserError where it is none."""
+    if not given:
+        name = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/") or parts.query:
+        raise UserError(f"--url {given}: an address without a path, like https://label.example.org")
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,42 @@
+"""`tutelage label export`: a store as raw rows, as a training set, or as another tool's file."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tutelage.cli import screen
+from tutelage.core.building import closest
+from tutelage.core.errors import UserError
+from tutelage.feedback import foreign
+from tutelage.feedback.export import TYPES, Form, export
+from tutelage.feedback.store import Store
+
+How = Literal["none", "majority", "dawid_skene", "bradley_terry"]
+
+
+def command(
+    store: Annotated[str, typer.Argument(help="A store: a path, or a postgresql:// URL.")],
+    out: Annotated[Path, typer.Option(help="The file: .jsonl, .json or .parquet. One that is there is replaced.")],
+    as_: Annotated[
+        str, typer.Option("--as", help=f"raw, {', '.join(TYPES)} (TRL's types), or a tool: {', '.join(foreign.names())}.")
+    ] = "raw",
+    aggregate_: Annotated[How, typer.Option("--aggregate", help="How several people's answers become one.")] = "none",
+    minimum_agreement: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out prompts on which people agree less.")] = None,
+    form: Annotated[Form, typer.Option(help="Of TRL's types: messages, or plain texts.")] = "conversational",
+    without: Annotated[list[str] | None, typer.Option(help="An annotator to leave out; may be repeated.")] = None,
+) -> None:
+    """Write what STORE holds into a file."""
+    held = Store(store, create=False)
+    people = held.annotators()
+    for name in without or ():
+        if name not in people:
+            raise UserError(f"--without: nobody named {name!r} annotated in {store}{closest(name, people)}")
+    found = list(held.read(tuple(without or ())))
+    if aggregate_ != "none" or minimum_agreement is not None:
+        from tutelage.feedback.aggregate import aggregate  # late: fitting people's reliability imports scipy
+
+        found = aggregate(found, aggregate_, minimum_agreement)
+    made = export(found, out, as_, form, aggregate_)
+    rest = "".join(f"; {n:,} without a row: {why}" for why, n in made.without.items())
+    screen.say(f"{out}: {made.rows:,} rows of {as_} from {made.annotations:,} annotations (aggregate: {aggregate_}){rest}.")

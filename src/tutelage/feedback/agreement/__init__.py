@@ -1,0 +1,1 @@
+"""How far people agree: votes in, numbers with intervals out."""

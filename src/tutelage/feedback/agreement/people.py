@@ -1,0 +1,101 @@
+"""What is known of each person: how much they did, how long it took, whether the others and the likeliest truth agree with them.
+
+Reliability is the share of a person's votes that are right by Dawid-Skene's posterior, counted by its probability, on items that
+somebody else judged too; a person who answers the opposite has nearly none. All shares are clustered by prompt.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tutelage.core.statistics import Estimate
+from tutelage.feedback.agreement import bias
+from tutelage.feedback.agreement.pairwise import pairs_of, share
+from tutelage.feedback.agreement.votes import Vote, Votes
+from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.reliability.dawid_skene import dawid_skene, mirror_of
+
+MOST_LABELS = 10
+"""Labels above which (scores) a matrix of confusions says little."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's row; None where there is nothing to go by."""
+
+    name: str
+    annotations: int
+    hours: float
+    seconds: Estimate | None
+    """Median per annotation."""
+    agreement: Estimate | None
+    """How often another person says the same of the same."""
+    reliability: Estimate | None
+    """How often they are right, 0..1."""
+    ties: Estimate | None
+    position: Estimate | None
+    """How often what stood earlier wins."""
+    length: Estimate | None
+    """How often the longer one wins."""
+    consistency: Estimate | None
+    """How often they say the same when asked again."""
+
+
+def people(annotations: Sequence[Annotation], votes: Votes, spoken: Sequence[Vote], repeats: Sequence[Annotation] = ()) -> list[Person]:
+    """One row for everybody who annotated, by name. `votes` and `spoken` are those of the question that agreement is about (`spoken`
+    with what was asked again), `repeats` annotations that count for hours only."""
+    agreement, reliability = with_others(votes), reliabilities(votes)
+    own: dict[str, list[Vote]] = {}
+    for vote in spoken:
+        own.setdefault(vote.worker, []).append(vote)
+    hours, seconds = _hours([*annotations, *repeats]), _seconds(annotations)
+    return [
+        Person(
+            name,
+            len(seconds.get(name, ())),
+            hours[name],
+            bias.median([s for s in seconds.get(name, ()) if s > 0]),
+            agreement.get(name),
+            reliability.get(name),
+            *(figure(own.get(name, ())) for figure in (bias.ties, bias.position, bias.length, bias.consistency)),
+        )
+        for name in sorted(hours)
+    ]
+
+
+def with_others(votes: Votes) -> dict[str, Estimate]:
+    """Each person's agreement with the others, over pairs of votes on one item."""
+    a_P, b_P = pairs_of(votes)
+    alike_P, group_P = votes.label_N[a_P] == votes.label_N[b_P], votes.group_N[a_P]
+    found: dict[str, Estimate] = {}
+    for number, name in enumerate(votes.workers):
+        own_P = (votes.worker_N[a_P] == number) | (votes.worker_N[b_P] == number)
+        if own_P.any():
+            found[name] = share(alike_P[own_P].astype(float), group_P[own_P])
+    return found
+
+
+def reliabilities(votes: Votes) -> dict[str, Estimate]:
+    """How often each person is right, by the posterior of Dawid-Skene. Empty where labels are too many, or nothing was judged twice."""
+    shared = votes.where(votes.count_I[votes.item_N] >= 2)
+    if not len(shared) or not 2 <= len(votes.labels) <= MOST_LABELS:
+        return {}
+    posterior_IC = dawid_skene(shared, mirror=mirror_of(shared)).posterior_IC
+    right_N, group_N = posterior_IC[shared.item_N, shared.label_N], shared.group_N
+    present = np.unique(shared.worker_N).tolist()
+    return {votes.workers[w]: share(right_N[shared.worker_N == w], group_N[shared.worker_N == w]) for w in present}
+
+
+def _hours(annotations: Iterable[Annotation]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for annotation in annotations:
+        total[annotation.annotator] = total.get(annotation.annotator, 0.0) + annotation.seconds / 3600
+    return total
+
+
+def _seconds(annotations: Iterable[Annotation]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for annotation in annotations:
+        found.setdefault(annotation.annotator, []).append(annotation.seconds)
+    return found

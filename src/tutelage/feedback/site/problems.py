@@ -1,0 +1,85 @@
+"""What goes wrong, said to the person: a page in words, or the same sentence as JSON; never a trace, never a lost answer.
+
+Where the database is away while an answer comes in, the page that says so holds the answer and sends it again, under the same token,
+so that nothing is stored twice.
+"""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from tutelage.core.errors import Interrupted, UserError
+from tutelage.feedback.site.forms import Form
+from tutelage.feedback.site.guard import LARGEST, Receive, Scope, Send
+from tutelage.feedback.site.signing import Refused
+from tutelage.feedback.site.site import site_of
+from tutelage.feedback.site.visitors import NotAllowed, SignedOut, TooOften
+
+AWAY = "The database can't be reached, so nothing was stored. Try again in a moment; if it goes on, tell whoever runs the study."
+log = logging.getLogger("tutelage.site")
+
+
+def add_to(app: FastAPI) -> None:
+    """Answer each kind of fault."""
+    app.add_exception_handler(UserError, lambda request, error: say(request, 400, "That didn't work", str(error)))
+    app.add_exception_handler(Refused, lambda request, error: say(request, 403, "This doesn't open anything", str(error)))
+    app.add_exception_handler(SignedOut, lambda request, error: say(request, 401, "You are not signed in", str(error)))
+    app.add_exception_handler(NotAllowed, lambda request, error: say(request, 403, "Not allowed", str(error)))
+    app.add_exception_handler(TooOften, too_often)
+    app.add_exception_handler(Interrupted, away)
+    app.add_exception_handler(SQLAlchemyError, away)
+    app.add_exception_handler(RequestValidationError, unreadable)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(
+        Exception, lambda request, error: say(request, 500, "A fault of ours", "It is noted. Nothing that was saved is lost.")
+    )
+
+
+def say(request: Request, status: int, headline: str, sentence: str, again: Form | None = None) -> Response:
+    """One sentence, as a page or as JSON."""
+    if request.url.path.startswith("/api/") or "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"error": sentence}, status)
+    values = {"headline": headline, "sentence": sentence, "again": again and {"path": request.url.path, "values": again.values}}
+    return site_of(request).pages.render("problem.jinja", status, values)
+
+
+def away(request: Request, error: Exception) -> Response:
+    """The database is away: nothing is lost that the page still holds."""
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    form = getattr(request.state, "form", None) if request.method == "POST" else None
+    answer = say(request, 503, "Not saved yet", AWAY, form)
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def too_often(request: Request, error: Exception) -> Response:
+    answer = say(request, 429, "A little slower, please", str(error))
+    answer.headers["Retry-After"] = str(max(1, round(getattr(error, "wait", 1.0))))
+    return answer
+
+
+def unreadable(request: Request, error: Exception) -> Response:
+    """A program sent something of another form: the field, and what would be right."""
+    faults: list[Any] = list(error.errors()) if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in faults[:5])
+    return say(request, 422, "That can't be read", said)
+
+
+def http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headline, sentence = {
+        404: ("There is no such page", "The address leads nowhere. Go back to your work."),
+        405: ("Not that way", "This address can't be asked like that."),
+    }.get(status, ("That didn't work", str(getattr(error, "detail", ""))))
+    return say(request, status, headline, sentence)
+
+
+async def too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: the answer to a body above LARGEST."""
+    answer = say(Request(scope), 413, "Too large", f"At most {LARGEST >> 20} MB can be sent at once; this was more. Nothing was stored.")
+    await answer(scope, receive, send)

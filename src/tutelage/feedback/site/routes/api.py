@@ -1,0 +1,235 @@
+"""The interface for programs: everything that a person can do on the pages, with a bearer token. Described at /openapi.json.
+
+It speaks of items by the references that the pages use, of responses by place on the screen, and of answers by the fields of the form:
+a program sees what a person sees, and nothing more.
+"""
+
+import json
+from collections.abc import Iterator
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.responses import StreamingResponse
+
+from tutelage.feedback.places import on_screen
+from tutelage.feedback.site.exports import events_of
+from tutelage.feedback.site.forms import DAY
+from tutelage.feedback.site.safe import storable
+from tutelage.feedback.site.site import Here, Site
+from tutelage.feedback.site.visitors import Program, Visitor
+from tutelage.feedback.study.sheet import Sheet
+
+router = APIRouter(prefix="/api")
+ABOUT = "Label by program. Make a token on the page 'You' and send it as 'Authorization: Bearer TOKEN'."
+
+
+class Turn(BaseModel):
+    """A turn of the prompt."""
+
+    role: str
+    text: str
+
+
+class AskedField(BaseModel):
+    """A field of the form. With `each` it is asked of every response: NAME-0, NAME-1, ... by place on the screen."""
+
+    name: str
+    kind: str
+    label: str
+    options: list[str]
+    each: bool
+    required: bool
+    low: float | None
+    high: float | None
+
+
+class Task(BaseModel):
+    """One item that waits for an answer, or has the caller's own."""
+
+    item: str
+    submit: str = Field(description="Carry it back with the answer: the same token twice is one answer.")
+    prompt: list[Turn]
+    responses: list[str] = Field(description="In the order of the screen.")
+    ask: list[str]
+    fields: list[AskedField]
+    flags: list[str]
+    values: dict[str, str] = Field(description="The draft, or the answer given before.")
+    category: str
+    warning: str
+    practice: bool
+    answered: bool
+    expires: float
+
+
+class Answer(BaseModel):
+    """An answer by the fields of the form."""
+
+    item: str
+    submit: str = Field(max_length=200)
+    values: dict[str, str]
+    active_ms: int = Field(0, ge=0, le=DAY)
+    total_ms: int = Field(0, ge=0, le=DAY)
+
+
+class Taken(BaseModel):
+    """An answer that is on the disk."""
+
+    submit: str
+    new: bool
+    explanation: str | None
+    suggestion: str | None
+
+
+class Skip(BaseModel):
+    """An item given back."""
+
+    item: str
+    submit: str = Field(max_length=200)
+    reason: str = Field("", max_length=500)
+
+
+class Draft(BaseModel):
+    """A half-filled form."""
+
+    item: str
+    values: dict[str, str]
+
+
+class Ask(BaseModel):
+    """A question to whoever runs the study."""
+
+    item: str
+    text: str = Field(min_length=1, max_length=5000)
+
+
+class Stats(BaseModel):
+    """The caller's own figures."""
+
+    person: str
+    role: str
+    phase: str
+    done: int
+    open: int
+
+
+class Said(BaseModel):
+    """One of the caller's own answers."""
+
+    item: str
+    at: float
+    said: dict[str, str]
+    skipped: bool
+    editable_until: float
+
+
+def task(site: Site, me: Visitor, sheet: Sheet) -> Task:
+    k = len(sheet.item.responses)
+    fields = [
+        AskedField(
+            name=f"{q.name}.{f.name}",
+            kind=f.kind,
+            label=f.label,
+            options=[option.value for option in f.options],
+            each=f.each,
+            required=f.required,
+            low=f.low,
+            high=f.high,
+        )
+        for q in sheet.questions
+        for f in q.form(k)
+    ]
+    return Task(
+        item=site.signer.hide(me.name, sheet.item.id),
+        submit=sheet.submit,
+        prompt=[Turn(role=m.role, text=m.text) for m in sheet.item.prompt.messages],
+        responses=[response.text for response in on_screen(sheet.item.responses, sheet.shown)],
+        ask=[q.words(k) for q in sheet.questions],
+        fields=fields,
+        flags=[f"{q.name}.flag.PLACE.{flag.name}" for q in sheet.questions for flag in q.flags],
+        values=dict(sheet.draft),
+        category=sheet.item.category,
+        warning=sheet.item.warning,
+        practice=sheet.purpose == "practice",
+        answered=sheet.answered,
+        expires=sheet.expires,
+    )
+
+
+@router.get("/next")
+def following(site: Here, me: Program) -> Task | None:
+    """The item that the caller has, or the next; null when nothing is left."""
+    sheet = site.desk.next(me.name)
+    return task(site, me, sheet) if sheet else None
+
+
+@router.get("/items/{reference}")
+def one(site: Here, me: Program, reference: str) -> Task:
+    """One item of the caller's."""
+    return task(site, me, site.desk.sheet(me.name, site.signer.seek(me.name, reference)))
+
+
+@router.post("/submit")
+def submit(site: Here, me: Program, answer: Answer) -> Taken:
+    """Store an answer. When this returns, it is on the disk."""
+    item = site.signer.seek(me.name, answer.item)
+    receipt = site.desk.submit(me.name, answer.submit, item, clean(answer.values), answer.active_ms, answer.total_ms)
+    return Taken(submit=receipt.submit, new=receipt.new, explanation=receipt.explanation, suggestion=receipt.suggestion)
+
+
+@router.post("/skip")
+def skip(site: Here, me: Program, given: Skip) -> Taken:
+    """Give an item back."""
+    receipt = site.desk.skip(me.name, given.submit, site.signer.seek(me.name, given.item), storable(given.reason))
+    return Taken(submit=receipt.submit, new=receipt.new, explanation=None, suggestion=None)
+
+
+@router.post("/undo")
+def undo(site: Here, me: Program) -> Task | None:
+    """Take the last answer or skip back; null where there is nothing to take back."""
+    sheet = site.desk.undo(me.name)
+    return task(site, me, sheet) if sheet else None
+
+
+@router.post("/draft")
+def draft(site: Here, me: Program, given: Draft) -> float:
+    """Keep a half-filled form; when the lease ends (Unix seconds)."""
+    return site.desk.draft(me.name, site.signer.seek(me.name, given.item), clean(given.values))
+
+
+@router.post("/ask", status_code=204)
+def ask(site: Here, me: Program, given: Ask) -> None:
+    """Ask whoever runs the study about an item."""
+    site.desk.ask(me.name, site.signer.seek(me.name, given.item), storable(given.text))
+
+
+@router.get("/stats")
+def stats(site: Here, me: Program) -> Stats:
+    """The caller's own figures."""
+    progress = site.desk.progress(me.name)
+    return Stats(person=me.name, role=me.person.role, phase=progress.phase, done=progress.done, open=progress.open)
+
+
+@router.get("/history")
+def history(site: Here, me: Program) -> list[Said]:
+    """The caller's own answers, latest first."""
+    return [
+        Said(item=site.signer.hide(me.name, e.item), at=e.at, said=dict(e.said), skipped=e.skipped, editable_until=e.until)
+        for e in site.desk.history(me.name)
+    ]
+
+
+@router.get("/export")
+def export(site: Here, me: Program, after: int = 0) -> StreamingResponse:
+    """Raw events as JSON lines, from the one after a number: an admin all of them, anybody else their own."""
+    return StreamingResponse(lines(site, me, after), media_type="application/x-ndjson")
+
+
+def lines(site: Site, me: Visitor, after: int) -> Iterator[str]:
+    everybody = me.person.role == "admin"
+    for event in events_of(site.store, after, None if everybody else me.name, blind=not everybody):
+        yield json.dumps(event, ensure_ascii=False) + "\n"
+
+
+def clean(values: dict[str, str]) -> dict[str, str]:
+    """Fields as every database takes them, without empty ones."""
+    return {storable(name): storable(value) for name, value in values.items() if value.strip()}

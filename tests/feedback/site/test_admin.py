@@ -1,0 +1,132 @@
+"""What whoever runs the study sees: the first line, plots with their numbers, people, files; and the commands beside the site."""
+
+import csv
+import io
+import json
+import re
+import stat
+
+import pytest
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from tests.feedback.site.browsers import chromium, open_
+from tests.feedback.site.browsers import come_in as come_in_by
+from tests.feedback.site.studies import come_in, item, opened, served, site_of, study_at, token
+from tests.feedback.site.test_looks import WINDOWS, looked_at
+from tutelage.cli.label.app import app as commands
+from tutelage.cli.label.links import url_of
+from tutelage.core.errors import UserError
+from tutelage.feedback.site.plots import Dot, bars, dots, line
+
+
+def worked(folder, people: int = 3, items: int = 25):
+    """A study on which everybody has judged everything; the last of them says the opposite of the others."""
+    names = [f"ann-{n:02}" for n in range(1, people + 1)]
+    listed = "people: [" + ", ".join(f"{{name: {name}}}" for name in names) + ", {name: boss, role: admin}]"
+    app = opened(study_at(folder, items=items, k=2, questions="[{task: pair}]", more=f"{listed}\noverlap: {people}\npay_per_hour: 20"))
+    for name in names:
+        client = TestClient(app, headers=token(app, name))
+        for _ in range(items):
+            task = client.get("/api/next").json()
+            better = min(range(2), key=lambda place: task["responses"][place].split("(answer ")[1])
+            choice = "ab"[better if name != names[-1] else 1 - better]
+            sent = {
+                "item": task["item"],
+                "submit": task["submit"],
+                "values": {"pair.winner": choice},
+                "active_ms": 30_000,
+                "total_ms": 40_000,
+            }
+            client.post("/api/submit", json=sent).raise_for_status()
+    return app
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    return worked(tmp_path_factory.mktemp("worked"))
+
+
+def test_the_first_line_is_for_a_manager_and_names_who_needs_guidance(done):
+    page = come_in(done, "boss").get("/admin").text
+    first = re.search(r'class="manager">(.*?)</p>', page, re.S)
+    assert first and "75 of 75 done" in first[1] and "$12" in first[1] and "agreement 0.33" in first[1], first and first[1]
+    assert page.count("<svg") >= 2 and 'role="img"' in page and "ann-03" in page
+    rows = list(csv.DictReader(io.StringIO(come_in(done, "boss").get("/admin/hours.csv").text)))
+    assert [row["person"] for row in rows] == ["ann-01", "ann-02", "ann-03"]
+    assert all(abs(float(row["hours"]) - 25 * 30 / 3600) < 1e-3 for row in rows)
+
+
+def test_files_to_take_away(done):
+    boss = come_in(done, "boss")
+    events = [json.loads(row) for row in boss.get("/admin/export/events.jsonl").text.splitlines()]
+    assert len(events) == 75 and {e["annotator"] for e in events} == {"ann-01", "ann-02", "ann-03"}
+    preferences = [json.loads(row) for row in boss.get("/admin/export/preference.jsonl").text.splitlines()]
+    assert len(preferences) == 75 and {"prompt", "chosen", "rejected"} <= set(preferences[0])
+    assert boss.get("/admin/export/elsewhere.jsonl").status_code == 400
+
+
+def test_figures_are_made_again_only_when_something_was_said(done, monkeypatch):
+    figures = site_of(done).figures
+    first = figures.now()
+    assert figures.now()[0] is first[0]
+    monkeypatch.setattr("tutelage.feedback.site.state.REST", -1.0)
+    assert figures.now()[0] is first[0]  # looked again, nothing was new
+    monkeypatch.setattr(figures.store.__class__, "hash", property(lambda self: "another"))
+    assert figures.now()[0] is not first[0]
+
+
+@pytest.mark.parametrize("phone, dark", WINDOWS, ids=["laptop-light", "laptop-dark", "phone-light", "phone-dark"])
+def test_the_states_page_looks_well(done, phone, dark):
+    with chromium() as browser, served(done) as site, open_(browser, phone, dark) as context:
+        page = come_in_by(context, site.link("boss"))
+        page.goto(f"{site.url}/admin")
+        looked_at(page, "62-admin-state", phone, dark, whole=True)
+        page.goto(f"{site.url}/admin/people")
+        looked_at(page, "63-admin-people", phone, dark, whole=True)
+
+
+def test_plots_are_right_and_say_their_numbers():
+    plot = dots("T", "n", [Dot("<b>", 0.5, 0.25, 0.75), Dot("x" * 40, 2.0, -1.0, 3.0, odd=True)], 0, 1, 0.5)
+    svg = str(plot.svg)
+    assert "&lt;b&gt; 0.50 (0.25 to 0.75)" in svg and "<b>" not in svg and "…" in svg
+    middles = [float(x) for x in re.findall(r'<circle class="dot(?: odd)?" cx="([\d.]+)"', svg)]
+    left, right = (float(x) for x in re.findall(r'class="axis" x1="([\d.]+)"', svg)[::2])
+    assert middles == [pytest.approx((left + right) / 2, abs=0.1), pytest.approx(right, abs=0.1)]  # what is off the scale stays at its end
+    widths = [float(w) for w in re.findall(r'width="([\d.]+)" height', str(bars("T", "n", [("a", 1), ("b", 2), ("c", 0)], " s").svg))]
+    assert widths[1] == pytest.approx(2 * widths[0], abs=0.1) and widths[2] == 1
+    assert "from 1 to 3" in str(line("T", "n", [(0, 1), (1, 2), (2, 3)], ("then", "now")).svg)
+
+
+def test_invite_and_hooks_on_the_command_line(tmp_path, monkeypatch):
+    path = study_at(tmp_path, more="webhooks: [{url: 'https://a.example/hook', events: [skip]}]")
+    run = CliRunner().invoke
+    made = run(commands, ["invite", str(path), "ann-01", "ann-77", "--url", "https://label.example.org"])
+    assert made.exit_code == 0, made.output
+    lines = dict(row.split(": ", 1) for row in made.stdout.splitlines())
+    assert set(lines) == {"ann-01", "ann-77"} and all(url.startswith("https://label.example.org/join/") for url in lines.values())
+    secret = tmp_path / "study.secret"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    told = run(commands, ["hooks", str(path)]).stdout
+    assert told.startswith("https://a.example/hook (skip): ") and secret.read_text().strip() not in told
+    monkeypatch.setenv("TUTELAGE_SECRET", "short")
+    with pytest.raises(UserError, match="32 characters or more"):
+        run(commands, ["hooks", str(path)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("given", ["label.example.org", "ftp://x", "https://x/path", "https://x?q"])
+def test_an_address_is_a_scheme_and_a_host(given):
+    with pytest.raises(UserError, match="without a path"):
+        url_of(given, "127.0.0.1", 1)
+    assert url_of("", "0.0.0.0", 8017) == "http://127.0.0.1:8017" and url_of("", "::1", 1) == "http://[::1]:1"
+
+
+def test_erase_asks_first_and_then_leaves_tombstones(tmp_path):
+    app = worked(tmp_path, people=2, items=3)
+    run = CliRunner().invoke
+    asked = run(commands, ["erase", str(tmp_path / "study.yaml"), "ann-02"])
+    assert "ann-02 has 3 annotations" in asked.stdout and site_of(app).store.count == 6
+    told = run(commands, ["erase", str(tmp_path / "study.yaml"), "ann-02", "--yes"])
+    assert "3 annotations gone" in told.stdout, told.output
+    assert site_of(app).store.annotators() == {"ann-01": 3}
+    assert item(0, 1)["prompt"]  # what was judged is still there

@@ -1,0 +1,164 @@
+"""The work without JavaScript: plain forms, from the invitation to the last item."""
+
+import json
+
+import pytest
+
+from tests.feedback.site.studies import come_in, form_in, item, opened, site_of, study_at
+from tutelage.feedback.site.forms import DAY
+
+
+def test_a_queue_is_finished_by_plain_forms(tmp_path):
+    app = opened(study_at(tmp_path, items=5))
+    ann = come_in(app, "ann-01")
+    for n in range(5):
+        page = ann.get("/").text
+        assert f"<b>{n}</b> of 5" in page
+        answer = ann.post("/submit", data={**form_in(page), "ranking.order": "2 1 = 3 4"})
+        assert answer.status_code == 200 and answer.url.path == "/"
+    assert "That is all for now" in ann.get("/").text
+    found = list(site_of(app).store.read())
+    assert len(found) == 5 and {a.annotator for a in found} == {"ann-01"}
+
+
+def test_the_answer_is_stored_in_places_stored_not_shown(tmp_path):
+    app = opened(study_at(tmp_path, items=1))
+    ann = come_in(app, "ann-01")
+    page = ann.get("/").text
+    ann.post("/submit", data={**form_in(page), "ranking.order": "2 1 = 3 4"})
+    (stored,) = site_of(app).store.read()
+    shown = stored.shown
+    assert stored.answer == {"tiers": [[shown[1]], sorted([shown[0], shown[2]]), [shown[3]]]}
+    first = page.index(stored.responses[shown[0]].text.split("\n\n(")[1][:18])
+    assert all(first < page.index(stored.responses[place].text.split("\n\n(")[1][:18]) for place in shown[1:])
+
+
+def test_an_incomplete_ranking_comes_back_with_what_was_typed_and_what_lacks(tmp_path):
+    app = opened(study_at(tmp_path, items=1))
+    ann = come_in(app, "ann-01")
+    answer = ann.post("/submit", data={**form_in(ann.get("/").text), "ranking.order": "2 1", "note": "hard to say"})
+    assert answer.status_code == 400
+    assert "Responses 3 and 4 have no rank yet." in answer.text and 'value="2 1"' in answer.text and "hard to say" in answer.text
+    assert list(site_of(app).store.read()) == []
+
+
+def test_a_form_sent_twice_is_one_answer(tmp_path):
+    app = opened(study_at(tmp_path, items=2))
+    ann = come_in(app, "ann-01")
+    form = {**form_in(ann.get("/").text), "ranking.order": "1234"}
+    first, second = ann.post("/submit", data=form), ann.post("/submit", data=form)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert site_of(app).store.count == 1
+
+
+def test_skip_undo_and_draft(tmp_path):
+    app = opened(study_at(tmp_path, items=3))
+    ann = come_in(app, "ann-01")
+    first = form_in(ann.get("/").text)
+    ann.post("/submit", data={**first, "ranking.order": "4321"})
+    second = form_in(ann.get("/").text)
+    back = ann.post("/undo", data={**second, "ranking.order": "1 2"})
+    assert 'value="4 3 2 1"' in back.text and site_of(app).store.count == 0
+    ann.post("/submit", data={**form_in(back.text), "ranking.order": "3421"})
+    again = ann.get("/").text
+    assert form_in(again)["item"] == second["item"] and 'value="1 2"' in again  # half-filled when undo was pressed
+    ann.post("/draft", data={**form_in(again), "ranking.order": "2 3"})
+    assert 'value="2 3"' in ann.get("/").text
+    third = ann.post("/skip", data={**form_in(ann.get("/").text), "reason": "both are nonsense"})
+    assert form_in(third.text)["item"] not in (first["item"], second["item"])
+    kinds = [event.kind for event in site_of(app).store.events()]
+    assert kinds == ["annotation", "undo", "annotation", "skip"]
+
+
+def test_an_answer_can_be_changed_for_ten_minutes_and_then_is_kept(tmp_path):
+    now = [1000.0]
+    app = opened(study_at(tmp_path, items=2), clock=lambda: now[0])
+    ann = come_in(app, "ann-01")
+    ann.post("/submit", data={**form_in(ann.get("/").text), "ranking.order": "1234"})
+    history = ann.get("/history").text
+    assert "A over B over C over D" in history
+    change = history.split('<a href="/item/')[1].split('"')[0]
+    page = ann.get(f"/item/{change}").text
+    assert "You answered this already" in page and 'value="1 2 3 4"' in page
+    ann.post("/submit", data={**form_in(page), "ranking.order": "4321"})
+    assert "D over C over B over A" in ann.get("/history").text and site_of(app).store.count == 1
+    now[0] += 601
+    assert "/item/" not in ann.get("/history").text.split("<table")[1]
+    late = ann.post("/submit", data={**form_in(page), "submit": "late", "ranking.order": "2143"})
+    assert late.status_code == 400 and "can be changed for 10 minutes" in late.text
+
+
+def test_practice_explains_after_the_answer_only(tmp_path):
+    practice = item(7, 2, {"answer": {"pair": {"winner": 0}}, "explanation": "The first one **answers**."})
+    (tmp_path / "practice.jsonl").write_text(json.dumps(practice) + "\n")
+    app = opened(study_at(tmp_path, k=2, questions="[{task: pair}]", more="practice: practice.jsonl"))
+    ann = come_in(app, "ann-01")
+    page = ann.get("/").text
+    assert "For practice." in page and "<strong>answers</strong>" not in page
+    after = ann.post("/submit", data={**form_in(page), "pair.winner": "a"})
+    assert "The first one <strong>answers</strong>." in after.text and "You said" in after.text
+    assert "For practice." not in ann.get("/").text
+
+
+def test_a_suggestion_is_shown_after_the_vote_only(tmp_path):
+    rows = [item(n, 2, {"suggestion": "The machine prefers the longer one."}) for n in range(2)]
+    app = opened(study_at(tmp_path, questions="[{task: pair}]", rows=rows))
+    ann = come_in(app, "ann-01")
+    page = ann.get("/").text
+    assert "The machine prefers" not in page
+    after = ann.post("/submit", data={**form_in(page), "pair.winner": "b"})
+    assert "The machine prefers the longer one." in after.text
+
+
+def test_a_warning_stands_before_the_text_until_it_is_lifted(tmp_path):
+    app = opened(study_at(tmp_path, rows=[item(0, 3, {"warning": "Describes an injury."})]))
+    ann = come_in(app, "ann-01")
+    page = ann.get("/").text
+    assert "Describes an injury." in page and 'id="answer"' not in page and "inert" in page
+    at = page.split('id="show" href="')[1].split('"')[0]
+    assert 'id="answer"' in ann.get(at).text
+
+
+def test_categories_can_be_left_out(tmp_path):
+    rows = [item(0, 2, {"category": "violence"}), item(1, 2, {"category": "gardening"})]
+    app = opened(study_at(tmp_path, questions="[{task: pair}]", rows=rows))
+    ann = come_in(app, "ann-01")
+    me = ann.get("/me").text
+    ann.post(
+        "/me/without",
+        data={
+            "proof": form_in('id="answer"' + me + ' name="item" value="" name="submit" value="" name="opened" value=""')["proof"],
+            "category": "gardening",
+        },
+    )
+    page = ann.get("/").text
+    assert "gardening" in page and "<b>0</b> of 1" in page
+    assert site_of(app).people.find("ann-01").opt_out == ("violence",)
+
+
+@pytest.mark.parametrize("sent, kept", [("1500", 1500), ("", None), ("-3", None), ("9" * 30, None), ("99999999999", DAY), ("1e3", None)])
+def test_times_are_whole_milliseconds_within_a_day_or_the_pages_own(tmp_path, sent, kept):
+    now = [5000.0]
+    app = opened(study_at(tmp_path, items=1), clock=lambda: now[0])
+    ann = come_in(app, "ann-01")
+    form = form_in(ann.get("/").text)
+    now[0] += 7.5
+    ann.post("/submit", data={**form, "ranking.order": "1234", "total_ms": sent, "active_ms": sent})
+    (event,) = site_of(app).store.events()
+    assert (event.total_ms, event.active_ms) == ((7500, 7500) if kept is None else (kept, kept))
+
+
+def test_a_question_goes_to_the_admin_and_the_reply_comes_back(tmp_path):
+    app = opened(study_at(tmp_path, items=1))
+    ann, boss = come_in(app, "ann-01"), come_in(app, "boss")
+    page = ann.get("/").text
+    asked = ann.post("/ask", data={"proof": form_in(page)["proof"], "item": form_in(page)["item"], "text": "May both be <b>wrong</b>?"})
+    assert "Asked." in asked.text
+    there = boss.get("/admin/questions").text
+    assert "May both be &lt;b&gt;wrong&lt;/b&gt;?" in there
+    question = there.split('name="question" value="')[1].split('"')[0]
+    boss.post(
+        "/admin/questions",
+        data={"proof": there.split('name="proof" value="')[1].split('"')[0], "question": question, "text": "Yes: tie them."},
+    )
+    assert "Yes: tie them." in ann.get("/history").text
