@@ -1,6 +1,9 @@
 """Practice, screening, gold, repeats, reviewers: what stands in place of the next item of work."""
 
+import sqlite3
+
 import pytest
+from sqlalchemy import event
 
 from tests.feedback.studies import ORDER, Clock, answer, opened, rows, study, write
 from tutelage.core.errors import UserError
@@ -170,3 +173,18 @@ def test_an_edit_that_ends_the_disagreement_ends_the_review(tmp_path, place, clo
     assert desk.progress("judge").open == 1
     desk.submit("b", "edited", "i0", right(second), 1, 1)
     assert desk.progress("judge").open == 0 and desk.next("judge") is None
+
+
+def test_the_next_item_is_the_first_row_of_an_index(tmp_path, clock):
+    """At ten thousand items nothing is scanned or sorted: the plan says so, whatever the machine's speed."""
+    desk = opened(study(tmp_path, rows(50), "overlap: 2"), str(tmp_path / "store.db"), clock)
+    asked = []
+    engine = desk.database._engine
+    event.listen(engine, "before_cursor_execute", lambda c, cursor, text, values, *_: asked.append((text, values)))
+    answer(desk, "ann-1")
+    with sqlite3.connect(tmp_path / "store.db") as raw:
+        read = [(text, values) for text, values in asked if text.startswith("SELECT")]
+        plans = {text: " ".join(row[-1] for row in raw.execute(f"EXPLAIN QUERY PLAN {text}", values)) for text, values in read}
+    chosen = [plan for text, plan in plans.items() if "FROM items" in text and "LIMIT" in text]
+    assert len(chosen) == 1 and "USING INDEX items_open (role=?)" in chosen[0] and "TEMP B-TREE" not in chosen[0]
+    assert not [plan for plan in plans.values() if "SCAN" in plan.replace("CORRELATED SCALAR", "")], plans

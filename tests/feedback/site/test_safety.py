@@ -13,6 +13,7 @@ from tests.feedback.site.studies import MODELS, come_in, field_in, form_in, item
 from tutelage.core.errors import Interrupted
 from tutelage.feedback.site.guard import LARGEST
 from tutelage.feedback.site.signing import Claim, Refused, Signer
+from tutelage.feedback.site.site import KNOWN
 
 PAGES = ("/", "/history", "/guideline", "/keys", "/me", "/admin", "/admin/people", "/admin/questions", "/admin/log", "/admin/export")
 
@@ -35,6 +36,7 @@ def test_a_link_that_is_cut_forged_expired_or_withdrawn_says_so(tmp_path, monkey
         answer = client.get(at)
     assert answer.status_code == 403 and "has expired. Ask whoever runs the study" in answer.text
     site.people.renew("boss", "ann-01")
+    site.forget()
     assert "has been replaced or withdrawn" in client.get(at).text
 
 
@@ -165,13 +167,22 @@ def test_what_admins_do_is_logged(tmp_path):
 
 def test_who_is_revoked_or_signed_out_everywhere_is_out_at_once(tmp_path):
     app = opened(study_at(tmp_path))
-    ann, program = come_in(app, "ann-01"), token(app, "ann-01")
+    ann, boss, program = come_in(app, "ann-01"), come_in(app, "boss"), token(app, "ann-01")
+    proof = proof_in(boss.get("/me").text)
     assert ann.get("/api/stats", headers=program).status_code == 200
-    site_of(app).people.renew("boss", "ann-01")
+    boss.post("/admin/people/act", data={"proof": proof, "name": "ann-01", "do": "renew"})
     assert ann.get("/").status_code == 401 and ann.get("/api/stats", headers=program).status_code == 401
     back = come_in(app, "ann-01")
-    site_of(app).people.revoke("boss", "ann-01")
+    boss.post("/admin/people/act", data={"proof": proof, "name": "ann-01", "do": "revoke"})
     assert back.get("/").status_code == 401
+
+
+def test_what_is_done_by_command_counts_within_a_second(tmp_path):
+    app = opened(study_at(tmp_path))
+    ann = come_in(app, "ann-01")
+    site_of(app).people.renew("boss", "ann-01")
+    time.sleep(KNOWN + 0.1)
+    assert ann.get("/").status_code == 401
 
 
 def test_no_page_header_or_json_names_a_model_another_person_or_a_purpose(tmp_path):

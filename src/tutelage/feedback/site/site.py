@@ -15,8 +15,12 @@ from tutelage.feedback.site.signing import Signer
 from tutelage.feedback.site.state import Figures
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.desk import Desk
-from tutelage.feedback.study.people import People
+from tutelage.feedback.study.people import People, Person
 from tutelage.feedback.study.study import Study
+
+KNOWN = 1.0
+"""Seconds for which somebody's role and keys are held: every request asks for them, and they hardly ever change. What an admin does on
+the site counts at once; what is done by command, after these."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,20 @@ class Site:
     strangers: Rates = field(default_factory=lambda: Rates(rate=5, burst=240))
     """Requests without a session, per address; one that fails costs ten."""
     clock: Callable[[], float] = time.time
+
+    _known: dict[str, tuple[float, Person]] = field(default_factory=dict[str, tuple[float, Person]])
+
+    def person(self, name: str) -> Person:
+        """Somebody who takes part. UserError for a name that nobody has."""
+        at, person = self._known.get(name, (0.0, None))
+        if person is None or time.monotonic() - at > KNOWN:
+            person = self.people.find(name)
+            self._known[name] = (time.monotonic(), person)
+        return person
+
+    def forget(self) -> None:
+        """People have changed."""
+        self._known.clear()
 
     @property
     def cookie(self) -> str:

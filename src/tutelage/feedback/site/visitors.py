@@ -51,7 +51,7 @@ class Visitor:
 def person_of(site: Site, claim: Claim) -> Person:
     """The person of a claim whose signature is good. Refused where it is no longer."""
     try:
-        person = site.people.find(claim.person)
+        person = site.person(claim.person)
     except UserError as error:
         raise Refused("There is nobody of that name in this study any more.") from error
     if not person.active or person.keys != claim.keys:

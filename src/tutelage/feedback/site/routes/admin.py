@@ -88,6 +88,7 @@ def act(site: Here, me: Me, form: Ours, request: Request) -> Response:
         site.people.decide(me.name, name, what == "accept")
     else:
         raise UserError(f"There is nothing here called {what!r} to do.")
+    site.forget()
     return RedirectResponse("/admin/people", 303)
 
 

@@ -26,6 +26,7 @@ def welcome(site: Here, request: Request, token: str) -> Response:
             "role": person.role,
             "proof": site.signer.form(token),
             "pay": pay(site),
+            "minutes": site.study.edit_minutes,
             "guideline": site.guideline,
             "headline": site.study.title,
         },
@@ -61,7 +62,8 @@ def history(site: Here, me: Me) -> Response:
     entries = site.desk.history(me.name)
     about = {entry.item: entry.prompt for entry in entries}
     talks = [words.asked(talk, about.get(talk.item, "")) for talk in site.desk.talks(me.name)]
-    return page(site, me, "history.jinja", "/history", entries=[words.line(site, me.name, entry) for entry in entries], talks=talks)
+    lines = [words.line(site, me.name, entry) for entry in entries]
+    return page(site, me, "history.jinja", "/history", entries=lines, talks=talks, minutes=site.study.edit_minutes)
 
 
 @router.get("/guideline")
@@ -87,6 +89,7 @@ def without(site: Here, me: Me, form: Ours) -> Response:
     """Categories that the person doesn't want to see: those that are not ticked."""
     wanted = form.several.get("category", ())
     site.desk.opt_out(me.name, [name for name in site.desk.categories() if name not in wanted])
+    site.forget()
     return RedirectResponse("/me?told=kept", 303)
 
 
