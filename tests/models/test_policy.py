@@ -11,7 +11,7 @@ from tutelage.data.batch import pack
 from tutelage.data.tree import Tree
 from tutelage.engine.invariants.bench import VOCABULARY, Bench, network, policy
 from tutelage.engine.invariants.oracle import separate_reads
-from tutelage.models import heads
+from tutelage.models import heads, likelihood
 from tutelage.models.attention import DENSE, TREE, plan
 from tutelage.models.policy import Policy
 from tutelage.models.roles import Role, causal
@@ -67,7 +67,8 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = made.read(batch, ("logp", "entropy"))
     whole["logp"].sum().backward()
     expected = [p.grad.clone() for p in made.roles["policy"].parameters() if p.grad is not None]
-    monkeypatch.setattr(heads, "CHUNK", 7)
+    for module in (heads, likelihood):
+        monkeypatch.setattr(module, "CHUNK", 7)
     for p in made.roles["policy"].parameters():
         p.grad = None
     parts = made.read(batch, ("logp", "entropy"))

@@ -8,6 +8,7 @@ within 1.6M tokens; where a page of 50 says each of them twice more and is a doc
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -142,11 +143,16 @@ def written(split: Literal["train", "heldout"] = "train", seed: int = 0) -> Iter
 
 def documents(split: Literal["train", "heldout"] = "train", tokens: int = 1_600_000, seed: int = 0) -> list[Document]:
     """Documents of about `tokens` words, ends included."""
+    return list(_documents(split, tokens, seed))
+
+
+@cache  # a run's stages read the same text, and writing it takes seconds
+def _documents(split: Literal["train", "heldout"], tokens: int, seed: int) -> tuple[Document, ...]:
     rows: list[Document] = []
     total = 0
     for row in written(split, seed):
         rows.append(row)
         total += len(row.text.split()) + 1
         if total >= tokens:
-            return rows
+            return tuple(rows)
     raise AssertionError("documents never end")
