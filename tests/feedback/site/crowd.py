@@ -4,7 +4,8 @@
 
 prints {"submits": [seconds, ...], "acknowledged": [token, ...], "errors": [...]}.
 
-With `--stop=FILE` it ends when there is that file. With `--stubborn` a connection that breaks is no error: the same form is sent again, under the same token, as a person would.
+With `--stop=FILE` it ends when there is that file. With `--stubborn` a connection that breaks is no error: the same form is sent again,
+under the same token, as a person would.
 """
 
 import http.client
