@@ -61,9 +61,10 @@ class Figures:
                 found = summarize(
                     annotations,
                     list(self.store.read(purposes=("repeat",))),
-                    self.wanted(),
-                    self.study.pay_per_hour,
-                    self.study.currency,
+                    list(self.store.read(purposes=("gold", "practice", "screening"))),
+                    of=self.wanted(),
+                    pay_per_hour=self.study.pay_per_hour,
+                    currency=self.study.currency,
                     draws=DRAWS,
                 )
                 held = (moment, stamp, found, annotations)
@@ -71,12 +72,12 @@ class Figures:
             return held[2], held[3]
 
     def wanted(self) -> int | None:
-        """Annotations that the study wants: of each item from as many people as it is to have, an answer to each question."""
+        """Sheets that the study wants: of each item from as many people as it is to have."""
         with self.desk.database.reading() as connection:
             if connection is None:
                 return None
             people = connection.execute(sa.select(sa.func.sum(items.c.wanted)).where(items.c.role == "work")).scalar()
-        return int(people or 0) * len(self.study.questions) or None
+        return int(people or 0) or None
 
 
 def rows_of(found: Summary) -> list[Row]:
