@@ -5,8 +5,8 @@
 Each run is a finished `instructgpt` of another seed. Its SFT model answers 1,500 prompts four times, three of twenty simulated annotators
 rank each, and reward models learn from that for three epochs: from every annotation for itself, from the three joined by majority, joined
 by Dawid-Skene (which is told nothing of who flips), and joined by majority with the flippers left out by name. Accuracy is measured
-against the world's gold on pairs of answers that none of them saw; differences are paired, clustered by prompt. The
-table goes into docs/results.md after `<!-- results: disagreement -->`, where that stands.
+against the world's gold on pairs of answers that none of them saw; differences are paired, clustered by prompt. The table goes into
+docs/results.md after `<!-- results: disagreement -->`.
 """
 
 import sys
