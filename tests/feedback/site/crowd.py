@@ -4,7 +4,8 @@
 
 prints {"submits": [seconds, ...], "acknowledged": [token, ...], "errors": [...]}.
 
-With `--stubborn` a connection that breaks is no error: the same form is sent again, under the same token, as a person would.
+With `--stop=FILE` it ends when there is that file. With `--stubborn` a connection that breaks is no error: the same form is sent again,
+under the same token, as a person would.
 """
 
 import http.client
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 BROKEN = (OSError, http.client.HTTPException)
@@ -60,14 +62,14 @@ def hidden(page: str, name: str) -> str:
     return page.split(f'name="{name}" value="')[1].split('"')[0]
 
 
-def annotate(link: str, until: float, stubborn: bool, said: Said) -> None:
+def annotate(link: str, until: float, stubborn: bool, stop: Path, said: Said) -> None:
     """Judge until the time is over or nothing is left."""
     parts = urlsplit(link)
     browser = Browser(parts.netloc, stubborn, until)
     try:
         _, page = browser.ask("GET", parts.path)
         browser.ask("POST", parts.path, {"proof": hidden(page, "proof")})
-        while time.monotonic() < until:
+        while time.monotonic() < until and not stop.exists():
             status, page = browser.ask("GET", "/")
             if status != 200:
                 said.errors.append(f"GET / answered {status}")
@@ -92,11 +94,11 @@ def annotate(link: str, until: float, stubborn: bool, said: Said) -> None:
         said.errors.append(repr(error))
 
 
-def main(seconds: float, links: list[str], stubborn: bool) -> dict[str, list[object]]:
+def main(seconds: float, links: list[str], stubborn: bool, stop: Path) -> dict[str, list[object]]:
     """Everybody at once, for so many seconds."""
     until = time.monotonic() + seconds
     crowd = [Said() for _ in links]
-    threads = [threading.Thread(target=annotate, args=(link, until, stubborn, said)) for link, said in zip(links, crowd)]
+    threads = [threading.Thread(target=annotate, args=(link, until, stubborn, stop, said)) for link, said in zip(links, crowd)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -105,5 +107,6 @@ def main(seconds: float, links: list[str], stubborn: bool) -> dict[str, list[obj
 
 
 if __name__ == "__main__":
-    given = [word for word in sys.argv[1:] if word != "--stubborn"]
-    print(json.dumps(main(float(given[0]), given[1:], "--stubborn" in sys.argv)))
+    given = [word for word in sys.argv[1:] if not word.startswith("--")]
+    stop = next((word.removeprefix("--stop=") for word in sys.argv if word.startswith("--stop=")), "no such file")
+    print(json.dumps(main(float(given[0]), given[1:], "--stubborn" in sys.argv, Path(stop))))

@@ -47,7 +47,7 @@ def done(tmp_path_factory):
     return worked(tmp_path_factory.mktemp("worked"))
 
 
-def test_the_first_line_is_for_a_manager_and_names_who_needs_guidance(done):
+def test_the_first_line_is_for_a_manager_and_plots_and_hours_follow(done):
     page = come_in(done, "boss").get("/admin").text
     first = re.search(r'class="manager">(.*?)</p>', page, re.S)
     assert first and "75 of 75 done" in first[1] and "$12" in first[1] and "agreement 0.33" in first[1], first and first[1]
