@@ -9,6 +9,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
+from tests.feedback import servers
 from tests.feedback.servers import running
 from tests.feedback.writer import annotation
 from tutelage.core.errors import Interrupted, UserError
@@ -226,6 +227,8 @@ def test_a_server_that_was_away_between_two_turns_is_not_even_noticed():
         for _ in range(2):
             with kept.turn() as connection:
                 connection.exec_driver_sql("SELECT 1")
+            with kept.reading() as connection:
+                assert connection is not None and connection.exec_driver_sql("SELECT 1").scalar() == 1
             server.stop()
             server.start()
         kept.close()
@@ -268,3 +271,14 @@ def test_reading_fifty_thousand_is_as_fast_as_ever(tmp_path):
             text = query.where(*live(LEARNT)).compile(connection, compile_kwargs={"literal_binds": True})
             plan = " ".join(row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
             assert "events USING COVERING INDEX" in plan, plan
+
+
+def test_without_a_server_tests_are_skipped_and_under_ci_they_fail(monkeypatch):
+    monkeypatch.setattr(servers, "WHERE", "/nowhere")
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("CI", "")
+    with pytest.raises(pytest.skip.Exception, match="no PostgreSQL server here: apt-get install postgresql"):
+        servers.needed()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no PostgreSQL server"):
+        servers.needed()

@@ -144,6 +144,20 @@ def test_a_draft_survives_and_renews_the_lease(tmp_path, place, clock):
         desk.draft("ann-1", "i0", {})
 
 
+def test_a_draft_that_comes_too_late_is_kept_all_the_same(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 2)
+    desk.next("ann-1")
+    clock.minutes(11)
+    other = desk.next("ann-2")
+    assert other.item.id == "i0" and desk.draft("ann-1", "i0", {"note": "late"}) < clock.now
+    desk.skip("ann-2", other.submit, "i0")
+    back = desk.next("ann-1")
+    assert back.item.id == "i0" and dict(back.draft) == {"note": "late"} and counts(desk)["i0"] == (1, 0, "")
+    clock.minutes(11)
+    assert desk.next("ann-3").item.id == "i0" and desk.skip("ann-3", "t", "i0").new
+    assert desk.draft("ann-1", "i0", {"note": "room again"}) > clock.now and counts(desk)["i0"] == (1, 0, "")
+
+
 def test_posting_twice_is_one_answer(tmp_path, place, clock):
     desk = desk_of(tmp_path, place, clock, 2)
     sheet = desk.next("ann-1")

@@ -3,8 +3,7 @@
 Whoever writes has the database's turn: SQLite's BEGIN IMMEDIATE, in PostgreSQL an advisory lock until the commit. So writers come
 one after another in both, decisions ("who gets the last place of this item?") read what the one before has committed, and events are
 numbered in the order in which they appear: in PostgreSQL a sequence alone numbers them in the order of inserting, and a reader who goes
-on "after 41" would miss a 40 that commits later. Threads of one process queue for the turn in the
-process (`turns.py`).
+on "after 41" would miss a 40 that commits later. Threads of one process queue for the turn in the process (`turns.py`).
 
 SQLite runs in WAL mode, so people keep annotating while a reward model reads. A turn is durable by default: synchronous=FULL, because in
 WAL mode NORMAL may lose the last transactions when the power fails, and an annotation is a person's time, which can't be computed
@@ -236,7 +235,9 @@ def _url(place: str) -> sa.URL:
 
 def _server(url: sa.URL, isolation: Literal["READ COMMITTED", "AUTOCOMMIT"] = "READ COMMITTED") -> sa.Engine:
     try:
-        engine = sa.create_engine(url, pool_size=8, max_overflow=32, connect_args={"timeout": SILENCE}, isolation_level=isolation)
+        asks = isolation == "AUTOCOMMIT"  # whether the server is still there; a turn's first question tells by itself
+        silent = {"timeout": SILENCE}
+        engine = sa.create_engine(url, pool_size=8, max_overflow=32, pool_pre_ping=asks, connect_args=silent, isolation_level=isolation)
     except ModuleNotFoundError as error:
         raise UserError(f"a store in PostgreSQL needs {error.name}: pip install 'tutelage[postgres]'") from None
     event.listen(engine, "connect", _patient)

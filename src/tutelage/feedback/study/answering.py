@@ -57,6 +57,24 @@ def answer(connection: sa.Connection, study: Study, item: Item, seat: Seat, post
             settle(connection, seat.of, study.disagreement)
 
 
+def keep(connection: sa.Connection, study: Study, seat: Seat, values: Mapping[str, str], now: float) -> float:
+    """Keep a draft; the end of the lease, which begins anew, unless others have the item now."""
+    if seat.state in ("answered", "skipped"):
+        raise UserError("This item is done already.")
+    again = seat.state == "leased" or has_room(connection, seat)
+    expires = now + 60 * study.lease_minutes if again else seat.expires
+    held.change(connection, replace(seat, state="leased" if again else "expired", draft=dict(values), expires=expires))
+    if again and seat.state == "expired":
+        held.took(connection, seat)
+    return expires
+
+
+def has_room(connection: sa.Connection, seat: Seat) -> bool:
+    """Whether an item may be taken up again by somebody whose lease is over, or who skipped it."""
+    there = held.counts(connection, seat.of)
+    return {"work": there.room, "adjudication": there.review == "wanted"}.get(seat.purpose, True)
+
+
 def skip(connection: sa.Connection, study: Study, seat: Seat, submit: str, reason: str, now: float) -> None:
     """Give an item back for good. UserError where it isn't leased."""
     if seat.state not in ("leased", "expired"):
@@ -131,8 +149,7 @@ def _enter(connection: sa.Connection, study: Study, seat: Seat, now: float) -> i
         return 0
     if seat.state == "skipped" and not editable(study, seat, now):
         raise UserError(f"You skipped this item more than {minutes} ago.")
-    there = held.counts(connection, seat.of)
-    if (seat.purpose == "work" and not there.room) or (seat.purpose == "adjudication" and there.review != "wanted"):
+    if not has_room(connection, seat):
         over = "your time for it was over" if seat.state == "expired" else "you had skipped it"
         raise UserError(f"Others have answered this item in the meantime; {over}. What you wrote is still in the form.")
     return 1

@@ -92,7 +92,7 @@ def _resumed(connection: sa.Connection, study: Study, came: Arrival, now: float)
         back = replace(lost, state="leased", since=now, expires=now + 60 * study.lease_minutes)
         held.change(connection, back)
         if swept:
-            _took(connection, back)
+            held.took(connection, back)
         return back
     return None
 
@@ -135,12 +135,5 @@ def _seated(connection: sa.Connection, study: Study, came: Arrival, now: float, 
     shown = tuple(permutation(item.k, "shown", study.seed, who, name))
     new = Seat(who, name, item.id, purpose, "leased", now, now + 60 * study.lease_minutes, held.token(), shown, {}, came.sheets)
     held.put(connection, new)
-    _took(connection, new)
+    held.took(connection, new)
     return new
-
-
-def _took(connection: sa.Connection, new: Seat) -> None:
-    if new.purpose == "work":
-        held.count(connection, new.of, load=1)
-    elif new.purpose == "adjudication":
-        held.set_review(connection, new.of, "leased")

@@ -120,16 +120,12 @@ class Desk:
             return self._sheet(connection, answering.undo(connection, self.study, last[0], now))
 
     def draft(self, name: str, item: str, values: Mapping[str, str]) -> float:
-        """Keep a half-filled form and begin the lease anew; Unix seconds of its end. UserError where the item is not leased any more."""
+        """Keep a half-filled form and begin the lease anew; Unix seconds of its end, which is past where the item went to others in the
+        meantime: what was written is kept all the same. UserError for an item that is done."""
         check_values(values)
-        now = self.clock()
         with self.database.turn(durable=False) as connection:
             seat = returns(connection, name, item).seat
-            if seat.state != "leased":
-                raise UserError("This item is done already." if seat.state != "expired" else "Your time for this item is over.")
-            expires = now + 60 * self.study.lease_minutes
-            held.change(connection, replace(seat, draft=dict(values), expires=expires))
-        return expires
+            return answering.keep(connection, self.study, seat, values, self.clock())
 
     def ask(self, name: str, item: str, text: str, submit: str = "") -> None:
         """Ask the admin something about an item ("" for none). With a token, asking twice is asking once."""

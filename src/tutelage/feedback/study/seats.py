@@ -126,6 +126,14 @@ def set_review(connection: sa.Connection, item: str, review: str) -> None:
     connection.execute(items.update().where(items.c.id == item).values(review=review))
 
 
+def took(connection: sa.Connection, one: Seat) -> None:
+    """What a new lease takes of its item."""
+    if one.purpose == "work":
+        count(connection, one.of, load=1)
+    elif one.purpose == "adjudication":
+        set_review(connection, one.of, "leased")
+
+
 def sweep(connection: sa.Connection, now: float) -> None:
     """End the leases that are over: their items have room again, drafts stay."""
     s = seats.c
