@@ -4,8 +4,6 @@ Writes a line of JSON: what grew, the median seconds, and the bytes that the wor
 """
 
 import json
-import os
-import resource
 import statistics
 import sys
 import time
@@ -20,7 +18,7 @@ WARM, LEAST, SECONDS = 1, 3, 1.5
 def main() -> None:
     axis, value = sys.argv[1:]
     point = AXES[axis].point(int(value))
-    before = resident()
+    before = held("VmRSS")
     for _ in range(WARM):
         point.once()
     spent: list[float] = []
@@ -28,13 +26,13 @@ def main() -> None:
         start = time.perf_counter()
         point.once()
         spent.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"at": point.at, "seconds": statistics.median(spent), "bytes": peak - before}))
+    print(json.dumps({"at": point.at, "seconds": statistics.median(spent), "bytes": held("VmHWM") - before}))
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def held(what: str) -> int:
+    """Bytes of memory of this process: VmRSS now, VmHWM at the most. (getrusage's peak begins with that of whoever started the process.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(f"{what}:")).split()[1]) * 1024
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def test_import_and_export(tmp_path: Path) -> None:
     assert counted in first.out
     assert "study.sqlite: 5 taken in." in brought.out and "study.sqlite: 0 taken in, 5 were there already." in again.out
     assert Store(tmp_path / "study.sqlite", create=False).count == 5
+    assert {event.purpose for event in Store(tmp_path / "study.sqlite").events()} == {"import"}
     assert "pairs.jsonl: 2 rows of preference from 3 annotations (aggregate: none); 1 without a row" in out.out
     assert back.code == 0 and len(json.loads((tmp_path / "back.json").read_text())) == 2
 

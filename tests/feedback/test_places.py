@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutelage.core.errors import UserError
-from tutelage.feedback.places import fits, letter, letter_of, numbered, on_screen, screen_place, stored
+from tutelage.feedback.places import fits, letter, letter_of, lettered, numbered, on_screen, screen_place, stored
 
 
 @given(st.permutations(range(7)), st.lists(st.text(max_size=3), min_size=7, max_size=7))
@@ -30,6 +30,7 @@ def test_something_must_be_said_of_each():
 
 
 def test_responses_in_words():
+    assert [lettered(n) for n in ([2], [0, 2])] == ["Response C", "Responses A and C"]
     assert [numbered(n) for n in ([2], [0, 2], [0, 1, 4])] == ["Response 3", "Responses 1 and 3", "Responses 1, 2 and 5"]
 
 

@@ -41,9 +41,17 @@ def letter_of(place: int, shown: Sequence[int]) -> str:
 
 
 def numbered(places: Sequence[int]) -> str:
-    """Responses on the screen in words, from 1: "Response 3", "Responses 1, 3 and 4"."""
-    numbers = [str(place + 1) for place in places]
-    return f"Response {numbers[0]}" if len(numbers) == 1 else f"Responses {', '.join(numbers[:-1])} and {numbers[-1]}"
+    """Responses on the screen by the digits that are typed: "Response 3", "Responses 1, 3 and 4"."""
+    return _responses([str(place + 1) for place in places])
+
+
+def lettered(places: Sequence[int]) -> str:
+    """Responses on the screen by the letters of their cards: "Response C", "Responses A, C and D"."""
+    return _responses([letter(place) for place in places])
+
+
+def _responses(names: Sequence[str]) -> str:
+    return f"Response {names[0]}" if len(names) == 1 else f"Responses {', '.join(names[:-1])} and {names[-1]}"
 
 
 def fits(k: int, responses: range, task: str) -> None:

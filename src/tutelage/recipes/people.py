@@ -92,7 +92,7 @@ def judged(work: Work, study: Study, enough: float) -> Store:
 
     Raises UserError for a fault in the study's files and for an address that is taken. KeyboardInterrupt closes the site and goes on.
     """
-    from tutelage.feedback.site.serving import links, serving  # here: a web server is loaded by runs that meet people alone
+    from tutelage.feedback.site.serving import leaving, links, serving  # here: a web server is loaded by runs that meet people alone
     from tutelage.feedback.site.signing import secret_of
 
     store = Store(study.store)
@@ -105,6 +105,8 @@ def judged(work: Work, study: Study, enough: float) -> Store:
         secret = secret_of(work.dir / PAGE)
         with serving(study, store, desk, secret, work.door.address) as url:
             tell(f"{work.name} waits for people: {given(store):,} of {whole:,} answers are there, {least:,} are enough")
+            for line in leaving(study.webhooks):
+                tell(f"  {line}")
             for person, link in links(study, store, secret, url):
                 tell(f"  {person}  {link}")
             tell("Leave this running; stopped, the same command opens it again. With --accept it goes on with what is there.")

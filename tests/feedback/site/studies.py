@@ -98,6 +98,20 @@ def token(app: FastAPI, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {site.signer.sign('token', Claim(name, site.people.find(name).keys))}"}
 
 
+def disputed(folder: Path) -> FastAPI:
+    """A study about whose one pair two people disagree, so that a reviewer is to decide."""
+    more = "overlap: 2\ndisagreement: {below: 0.9}"
+    app = opened(study_at(folder, rows=[item(0, 2)], questions="[{task: pair}]", more=more))
+    for name, winner in (("ann-01", "better"), ("ann-02", "worse")):
+        client = TestClient(app, headers=token(app, name))
+        task = client.get("/api/next").json()
+        first = task["responses"].index(item(0, 2)["responses"][0]["text"])
+        choice = "ab"[first if winner == "better" else 1 - first]
+        sent = {"item": task["item"], "submit": task["submit"], "values": {"pair.winner": choice, "note": f"{winner}!"}}
+        client.post("/api/submit", json=sent).raise_for_status()
+    return app
+
+
 def proof_in(page: str) -> str:
     """The proof in a page's form."""
     return field_in(page, "proof")

@@ -16,7 +16,9 @@ from tests.feedback.site.studies import come_in, item, opened, served, site_of, 
 from tests.feedback.site.test_looks import WINDOWS, looked_at
 from tutelage.cli.label.app import app as commands
 from tutelage.cli.label.links import url_of
+from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
+from tutelage.core.run import Run
 from tutelage.feedback.site.plots import Dot, bars, dots, line
 
 
@@ -124,9 +126,63 @@ def test_an_address_is_a_scheme_and_a_host(given):
 def test_erase_asks_first_and_then_leaves_tombstones(tmp_path):
     app = worked(tmp_path, people=2, items=3)
     run = CliRunner().invoke
-    asked = run(commands, ["erase", str(tmp_path / "study.yaml"), "ann-02"])
+    with Run.open(tmp_path / "run", "recipe", create=True) as opened:
+        for stage, people in (("reward", {"ann-01": 3, "ann-02": 3}), ("without", {"ann-01": 3})):
+            opened.building(stage, f"{stage}-hash")
+            opened.finish(Artifact(stage=stage, hash=f"{stage}-hash", method="reward", results={"consumed": people}))
+    given = ["erase", str(tmp_path / "study.yaml"), "ann-02", "--run", str(tmp_path / "run")]
+    asked = run(commands, given)
     assert "ann-02 has 3 annotations" in asked.stdout and site_of(app).store.count == 6
-    told = run(commands, ["erase", str(tmp_path / "study.yaml"), "ann-02", "--yes"])
-    assert "3 annotations gone" in told.stdout, told.output
+    assert "reward reward-hash was made from it (3 of them)" in " ".join(asked.stdout.split()) and "without" not in asked.stdout.split()
+    told = run(commands, [*given, "--yes"])
+    assert "3 annotations gone" in told.stdout and "reward-hash" in told.stdout, told.output
     assert site_of(app).store.annotators() == {"ann-01": 3}
     assert item(0, 1)["prompt"]  # what was judged is still there
+
+
+def screening(folder):
+    """A study with a test of two demonstrations, which ann-01 has taken."""
+    rows = [item(n, 0, {"answer": {"demonstration": {"text": "so"}}}) for n in (5, 6)]
+    more = "screening: {items: screening.jsonl, demonstrations: 5}"
+    path = study_at(folder, items=2, k=0, questions="[{task: demonstration}]", more=more)
+    (folder / "screening.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    app = opened(path)
+    client = TestClient(app, headers=token(app, "ann-01"))
+    for text in ("Begin, and **go on** <script>alert(1)</script>.", "Ask somebody."):
+        task = client.get("/api/next").json()
+        sent = {"item": task["item"], "submit": task["submit"], "values": {"demonstration.text": text}, "active_ms": 1, "total_ms": 1}
+        client.post("/api/submit", json=sent).raise_for_status()
+    return app
+
+
+def test_what_was_written_in_the_screening_is_graded_and_the_admin_decides(tmp_path):
+    app = screening(tmp_path)
+    boss = come_in(app, "boss")
+    page = boss.get("/admin/screening")
+    assert "graded 5 of 7" in page.text and "undecided" in page.text and page.text.count("Grade, 7 is best") == 2
+    assert "<strong>go on</strong>" in page.text and "<script>alert" not in page.text
+    for form in re.findall(r'<form method="post" action="/admin/screening".*?</form>', page.text, re.S):
+        fields = dict(re.findall(r'name="(proof|person|item)" value="([^"]*)"', form))
+        refused = boss.post("/admin/screening", data={**fields, "grade": "9"})
+        assert refused.status_code == 400 and "from 1 to 7" in refused.text
+        boss.post("/admin/screening", data={**fields, "grade": "6"}).raise_for_status()
+    graded = boss.get("/admin/screening").text
+    assert "6.00" in graded and "To be graded" not in graded
+    proof = re.search(r'name="proof" value="([^"]*)"', graded)
+    decided = boss.post("/admin/people/act", data={"proof": proof[1], "name": "ann-01", "do": "accept"})
+    assert decided.url.path == "/admin/screening" and "accepted" in decided.text and "Accept<" not in decided.text
+    assert come_in(app, "ann-01").get("/admin/screening").status_code == 403
+
+
+def test_a_study_without_screening_has_no_page_of_it(done):
+    boss = come_in(done, "boss")
+    assert "/admin/screening" not in boss.get("/admin").text and boss.get("/admin/screening").status_code == 400
+
+
+@pytest.mark.parametrize("phone, dark", WINDOWS, ids=["laptop-light", "laptop-dark", "phone-light", "phone-dark"])
+def test_the_screenings_page_looks_well(tmp_path, phone, dark):
+    app = screening(tmp_path)
+    with chromium() as browser, served(app) as site, open_(browser, phone, dark) as context:
+        page = come_in_by(context, site.link("boss"))
+        page.goto(f"{site.url}/admin/screening")
+        looked_at(page, "66-admin-screening", phone, dark, whole=True)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.feedback.site.studies import come_in, item, opened, served, site_of, study_at, token
+from tests.feedback.site.studies import come_in, disputed, form_in, opened, served, site_of, study_at, token
 
 ASKED = ("/api/next", "/api/items/x", "/api/stats", "/api/history", "/api/export")
 DONE = ("/api/submit", "/api/skip", "/api/undo", "/api/draft", "/api/ask")
@@ -110,22 +110,11 @@ def test_an_answer_that_is_not_leased_or_incomplete_is_refused_in_words(tmp_path
 
 
 def test_a_reviewer_decides_with_the_answers_side_by_side(tmp_path):
-    more = "overlap: 2\ndisagreement: {below: 0.9}"
-    app = opened(study_at(tmp_path, rows=[item(0, 2)], questions="[{task: pair}]", more=more))
-    for name, winner in (("ann-01", "better"), ("ann-02", "worse")):
-        client = TestClient(app, headers=token(app, name))
-        task = client.get("/api/next").json()
-        first = task["responses"].index(item(0, 2)["responses"][0]["text"])
-        choice = "ab"[first if winner == "better" else 1 - first]
-        client.post(
-            "/api/submit", json={"item": task["item"], "submit": task["submit"], "values": {"pair.winner": choice, "note": f"{winner}!"}}
-        )
+    app = disputed(tmp_path)
     reviewer = come_in(app, "rev-01")
     page = reviewer.get("/").text
     assert "To decide." in page and "A over B" in page and "B over A" in page and "better!" in page and "worse!" in page
     assert "ann-01" not in page and "ann-02" not in page
-    from tests.feedback.site.studies import form_in
-
     reviewer.post("/submit", data={**form_in(page), "pair.winner": "a"})
     assert [event.purpose for event in site_of(app).store.events()][-1] == "adjudication"
 

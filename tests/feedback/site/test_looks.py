@@ -12,7 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.feedback.site.browsers import chromium, come_in, open_
-from tests.feedback.site.studies import Served, item, opened, served, study_at
+from tests.feedback.site.studies import Served, disputed, item, opened, served, study_at
+from tutelage.core.errors import Interrupted
 
 WINDOWS = [(phone, dark) for phone in (False, True) for dark in (False, True)]
 TURNS = [
@@ -170,3 +171,35 @@ def test_pages_for_who_runs_the_study(browser, sites, phone, dark):
     page.locator(".link-made").wait_for()
     looked_at(page, "61-admin-invited", phone, dark)
     context.close()
+
+
+@pytest.mark.parametrize("phone, dark", WINDOWS, ids=["laptop-light", "laptop-dark", "phone-light", "phone-dark"])
+def test_pages_that_are_seldom_seen(browser, sites, phone, dark, tmp_path, monkeypatch):
+    def away(*given: object) -> None:
+        raise Interrupted("the database is away")
+
+    with open_(browser, phone, dark) as context:
+        page = come_in(context, somebody(sites["megabyte"]))
+        page.goto(sites["megabyte"].url + str(page.get_by_text("Read all").first.get_attribute("href")))
+        looked_at(page, "29-whole-text", phone, dark)
+    with open_(browser, phone, dark) as context, served(disputed(tmp_path)) as site:
+        page = come_in(context, site.link("rev-01"))
+        looked_at(page, "30-reviewer", phone, dark)
+        looked_at(page, "30-reviewer-whole", phone, dark, whole=True)
+        monkeypatch.setattr(site.app.state.site.desk.__class__, "submit", away)
+        page.keyboard.press("1")
+        page.evaluate("HTMLFormElement.prototype.submit.call(document.querySelector('#answer'))")  # as without JavaScript
+        page.get_by_text("Not saved yet").wait_for()
+        looked_at(page, "31-database-away", phone, dark)
+
+
+def test_long_answers_side_by_side(browser, sites):
+    with open_(browser) as context:
+        page = come_in(context, somebody(sites["conversation"]))
+        below = page.locator(".card").evaluate_all("cards => cards.map(card => card.getBoundingClientRect().left)")
+        page.keyboard.press("c")
+        beside = page.locator(".card").evaluate_all("cards => cards.map(card => card.getBoundingClientRect().left)")
+        assert below[0] == below[1] and beside[0] < beside[1], (below, beside)
+        looked_at(page, "20-conversation-beside", False, False)
+        page.keyboard.press("c")
+        assert below == page.locator(".card").evaluate_all("cards => cards.map(card => card.getBoundingClientRect().left)")

@@ -72,14 +72,14 @@ def test_wrong_ratings_are_refused(task, answer, k, said):
 @pytest.mark.parametrize(
     ("task", "posted", "said"),
     [
-        (Likert, {"value-1": "6"}, r"^Response 1 has no rating yet\.$"),
-        (Likert, {}, r"^Responses 1 and 2 have no rating yet\.$"),
+        (Likert, {"value-1": "6"}, r"^Response A has no rating yet\.$"),
+        (Likert, {}, r"^Responses A and B have no rating yet\.$"),
         (
             Likert,
             {"value-0": "8", "value-1": "6"},
             r"^Rating of response 1: '8' is no choice here; pick one of 1 \(worst\), 2, 3, 4, 5, 6, 7 \(best\)\.$",
         ),
-        (Binary, {"good-0": "good"}, r"^Response 2 has no verdict yet\.$"),
+        (Binary, {"good-0": "good"}, r"^Response B has no verdict yet\.$"),
         (Binary, {"good-0": "good", "good-1": "on"}, "'on' is no choice here; pick one of Good, Bad"),
         (Score, {"value-0": "7,5", "value-1": "1"}, r"^Score of response 1: '7,5' won't do; write a number from 0 to 10, such as 5\.$"),
         (Score, {"value-0": "7.5", "value-1": "10.1"}, "'10.1' won't do"),

@@ -45,7 +45,7 @@ def command(
     if dry_run:
         screen.say("Nothing was written (--dry-run).")
         return
-    new = Store(store).append(found.annotations)
+    new = Store(store).append(found.annotations, "import")
     known = len(found.annotations) - new
     screen.say(f"{store}: {new:,} taken in{f', {known:,} were there already' if known else ''}.")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tutelage.cli.label.sampling import answered
 from tutelage.core.errors import UserError
 from tutelage.feedback.site.signing import Claim, Purpose, Signer, secret_of
 from tutelage.feedback.store import Store
@@ -40,7 +41,7 @@ class Opened:
 
 def ready(path: Path) -> Opened:
     """The study at a path, loaded. UserError for any fault in it."""
-    study = read_study(path)
+    study = answered(read_study(path), path.parent)
     store = Store(study.store)
     desk = Desk(study, store)
     desk.load()

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from tutelage.feedback.site import problems
 from tutelage.feedback.site.guard import Guard
 from tutelage.feedback.site.pages import COMMANDS, Pages, static_path
-from tutelage.feedback.site.routes import admin, api, own, work
+from tutelage.feedback.site.routes import admin, api, own, screening, work
 from tutelage.feedback.site.signing import Signer
 from tutelage.feedback.site.site import Site
 from tutelage.feedback.site.state import Figures
@@ -32,7 +32,7 @@ def build(study: Study, store: Store, desk: Desk, secret: str, secure: bool = Fa
     )
     app = FastAPI(title=study.title, description=api.ABOUT, docs_url=None, redoc_url=None, lifespan=telling)
     app.state.site = site
-    for routes in (work, own, admin, api):
+    for routes in (work, own, admin, screening, api):
         app.include_router(routes.router)
     app.mount(static_path(), Kept(directory=Path(str(files("tutelage.feedback.site") / "static"))))
     problems.add_to(app)

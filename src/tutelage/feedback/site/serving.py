@@ -2,8 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -14,7 +15,7 @@ from tutelage.feedback.site.signing import Claim, Signer
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.desk import Desk
 from tutelage.feedback.study.people import People
-from tutelage.feedback.study.study import Study
+from tutelage.feedback.study.study import Study, Webhook
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def serving(study: Study, store: Store, desk: Desk, secret: str, address: Addres
     """The site answers within this block, from a thread; what its links begin with. UserError where the address can't be had."""
     listening = bound(address)
     app = build(study, store, desk, secret, address.secure)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", proxy_headers=True, timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, args=([listening],), name="site")
     thread.start()
     try:
@@ -33,6 +34,11 @@ def serving(study: Study, store: Store, desk: Desk, secret: str, address: Addres
         listening.close()
 
 
+def leaving(hooks: Iterable[Webhook]) -> list[str]:
+    """What leaves this machine, and where it goes."""
+    return [f"webhook: {', '.join(hook.events)} with prompts, responses and answers go to {urlsplit(hook.url).netloc}" for hook in hooks]
+
+
 def bound(address: Address) -> socket.socket:
     """A socket on the address. UserError where it is taken, or not this machine's."""
     listening = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
@@ -41,7 +47,8 @@ def bound(address: Address) -> socket.socket:
         listening.bind((address.host, address.port))
     except OSError as error:
         listening.close()
-        raise UserError(f"{address.host}:{address.port}: cannot be listened on ({error.strerror}); choose another with --port") from None
+        where = f"{address.host}:{address.port}"
+        raise UserError(f"{where}: cannot be listened on ({error.strerror}); choose another with --port, 0 for a free one") from None
     return listening
 
 

@@ -20,9 +20,9 @@ from tutelage.feedback.annotation import Annotation, from_plain, to_plain
 from tutelage.feedback.store import tables
 
 Kind = Literal["annotation", "skip", "undo", "question", "reply", "erased"]
-Purpose = Literal["work", "gold", "repeat", "practice", "screening", "adjudication", "machine"]
-LEARNT: tuple[Purpose, ...] = ("work", "machine", "adjudication")
-"""The purposes whose annotations training takes."""
+Purpose = Literal["work", "gold", "repeat", "practice", "screening", "adjudication", "machine", "import"]
+LEARNT: tuple[Purpose, ...] = ("work", "machine", "import", "adjudication")
+"""The purposes whose annotations training takes. What a file brought (`import`) may be people's or machines': its annotators say."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,18 @@ class Event:
     number: int = 0
     """The store's own, counting up; 0: not stored yet."""
     name: str = ""
-    """The id where it isn't made of submit and n: a machine's annotation has its own."""
+    """The id where it isn't made of submit and n: an annotation that came through no form has its own."""
 
     @property
     def id(self) -> str:
         return self.name or f"{self.submit}-{self.n}"
 
 
-def machine(annotation: Annotation) -> Event:
+def formless(annotation: Annotation, purpose: Purpose) -> Event:
     """An annotation that came through no form, as an event: its id is its own."""
     a = annotation
     ms = round(1000 * a.seconds)
-    return Event(a.id, "annotation", a.annotator, "machine", 0, "", seconds(a.at), ms, ms, a.guideline, annotation=a, name=a.id)
+    return Event(a.id, "annotation", a.annotator, purpose, 0, "", seconds(a.at), ms, ms, a.guideline, annotation=a, name=a.id)
 
 
 def seconds(at: str) -> float:

@@ -14,7 +14,7 @@ from tutelage.core.errors import UserError
 from tutelage.feedback.annotation import from_plain
 from tutelage.feedback.metadata import METADATA
 from tutelage.feedback.store import tables
-from tutelage.feedback.store.events import machine, row_of
+from tutelage.feedback.store.events import formless, row_of
 from tutelage.feedback.study import tables as study
 
 OURS = (tables.schema, tables.events, study.items, study.contents, study.people, study.seats, study.actions)
@@ -58,7 +58,7 @@ def _to_2(connection: sa.Connection) -> None:
     old = sa.table("annotations", sa.column("id"), sa.column("content"))
     after = ""
     while rows := connection.execute(sa.select(old.c.id, old.c.content).where(old.c.id > after).order_by(old.c.id).limit(BATCH)).all():
-        connection.execute(tables.events.insert(), [row_of(machine(from_plain(json.loads(row.content)))) for row in rows])
+        connection.execute(tables.events.insert(), [row_of(formless(from_plain(json.loads(row.content)), "machine")) for row in rows])
         after = rows[-1].id
     connection.exec_driver_sql("DROP TABLE annotations")
 

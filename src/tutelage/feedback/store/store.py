@@ -22,7 +22,7 @@ from tutelage.core.text import content_id
 from tutelage.feedback.annotation import Annotation, from_plain
 from tutelage.feedback.store import events as rows
 from tutelage.feedback.store.database import Database
-from tutelage.feedback.store.events import LEARNT, Event, Kind, Purpose, event_of, live, machine, row_of
+from tutelage.feedback.store.events import LEARNT, Event, Kind, Purpose, event_of, formless, live, row_of
 from tutelage.feedback.store.tables import events
 
 MANY = 500
@@ -48,9 +48,9 @@ class Store:
         if not create and not self.database.exists:
             raise UserError(f"{self.place}: there is no such store of annotations")
 
-    def append(self, annotations: Iterable[Annotation]) -> int:
-        """Add those that are not there yet, all or none of them, as the work of machines; how many were new."""
-        new = {a.id: row_of(machine(a)) for a in annotations}
+    def append(self, annotations: Iterable[Annotation], purpose: Purpose = "machine") -> int:
+        """Add those that are not there yet, all or none of them, none of which came through a form; how many were new."""
+        new = {a.id: row_of(formless(a, purpose)) for a in annotations}
         if not new:
             return 0
         with self.database.turn() as connection:

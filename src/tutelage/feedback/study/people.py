@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.store import Store
-from tutelage.feedback.store.events import live
+from tutelage.feedback.store.events import LEARNT, live
 from tutelage.feedback.store.store import erase, tombstone
 from tutelage.feedback.store.tables import events
 from tutelage.feedback.study import log
@@ -111,7 +111,7 @@ class People:
         here."""
         erased = tombstone()
         with self.database.turn() as connection:
-            gone = sa.select(events.c.annotation).distinct().where(events.c.annotator == name, *live(("work", "machine", "adjudication")))
+            gone = sa.select(events.c.annotation).distinct().where(events.c.annotator == name, *live(LEARNT))
             ids = sorted(connection.execute(gone).scalars())
             emptied = erase(connection, name, erased)
             here = connection.execute(people.delete().where(people.c.name == name)).rowcount

@@ -36,7 +36,7 @@ class Responses:
     """Where the responses of items that have none come from."""
 
     from_: tuple[str, ...]
-    """Models: RUN:STAGE, or a folder."""
+    """Models: RUN:STAGE, or a folder; relative ones begin at the page's folder, as all its files do."""
     count: Annotated[int, Interval(ge=1, le=9)] = 4
     """Responses per item, over all models; 1 to 9."""
     max_tokens: Annotated[int, Ge(1)] = 256

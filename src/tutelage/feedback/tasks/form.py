@@ -1,7 +1,7 @@
 """What a page asks of an annotator, as data: a task says it once; the page, its keys and what a plain POST may carry follow from it.
 
 Everything in a form is in terms of places on the screen: the field `value` of the response at place 2 is posted as `value-2`, and an
-option that means a response has its letter as its value. Faults are sentences for the annotator, who counts responses from 1.
+option that means a response has its letter as its value. Faults are sentences for the annotator, who knows responses by their letters.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tutelage.core.errors import UserError
-from tutelage.feedback.places import letter, numbered
+from tutelage.feedback.places import letter, lettered
 
 Kind = Literal["order", "choice", "scale", "number", "text"]
 MOST_CHARACTERS = 200_000
@@ -90,7 +90,7 @@ def answers_to(field: Field, values: Mapping[str, str], k: int) -> list[str]:
     is missing is named at once."""
     missing = [n for n in range(k) if not clean(values.get(f"{field.name}-{n}", ""))]
     if missing and field.required:
-        raise UserError(f"{numbered(missing)} {'has' if len(missing) == 1 else 'have'} no {field.label.lower()} yet.")
+        raise UserError(f"{lettered(missing)} {'has' if len(missing) == 1 else 'have'} no {field.label.lower()} yet.")
     return [answer_to(field, values, n) for n in range(k)]
 
 

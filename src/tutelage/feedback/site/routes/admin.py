@@ -26,6 +26,8 @@ TABS = (
     Link("Log", "/admin/log"),
     Link("Export", "/admin/export"),
 )
+SCREENING = Link("Screening", "/admin/screening")
+"""Where the study has one."""
 ROLES: Mapping[str, Role] = {"annotator": "annotator", "reviewer": "reviewer", "admin": "admin"}
 
 
@@ -89,7 +91,7 @@ def act(site: Here, me: Me, form: Ours, request: Request) -> Response:
     else:
         raise UserError(f"There is nothing here called {what!r} to do.")
     site.forget()
-    return RedirectResponse("/admin/people", 303)
+    return RedirectResponse(SCREENING.path if what in ("accept", "decline") and site.study.screening else "/admin/people", 303)
 
 
 @router.get("/questions")
@@ -193,5 +195,6 @@ def standing(person: Person) -> str:
 def admin_page(site: Site, me: Visitor, name: str, headline: str, status: int = 200, **values: object) -> Response:
     """A page with the tabs of administration."""
     path = "/admin" if name == "state" else f"/admin/{name}"
-    common = {"headline": headline, "tabs": TABS, "tab_here": path}
+    tabs = TABS if site.study.screening is None else (*TABS[:2], SCREENING, *TABS[2:])
+    common = {"headline": headline, "tabs": tabs, "tab_here": path}
     return rendered(site, me, f"admin/{name}.jinja", "/admin", status, {**common, **values})

@@ -1,0 +1,91 @@
+"""Responses of models to items that have none: sampled once, kept beside the items, never again.
+
+    responses: {from: [runs/demo:sft, models/base], count: 4}        in study.yaml; models lie where the page's other files do
+
+The file's name holds a hash of the items and of this setting, so a changed item or model list is sampled anew and an answer that people
+have judged stays as they saw it. Who said what stands in each response's `by`, which no page shows.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tutelage.cli import screen
+from tutelage.core.errors import UserError
+from tutelage.core.files import write_atomic
+from tutelage.core.rows import Record, hash_file, records
+from tutelage.core.text import content_id
+from tutelage.feedback.study.items import item
+from tutelage.feedback.study.study import Responses, Study
+
+AT_ONCE = 64
+"""Prompts that are answered together."""
+
+
+def answered(study: Study, folder: Path) -> Study:
+    """The study, whose page lies in `folder`, with responses of each model wherever a row has none; sampled where that wasn't done yet.
+    UserError for a model that isn't there, and for a prompt that is longer than a model holds."""
+    asked = study.responses
+    if asked is None:
+        return study
+    key = content_id("sampled", hash_file(study.items), [*asked.from_], asked.count, asked.max_tokens, study.seed)
+    path = study.items.with_name(f"{study.items.name.partition('.')[0]}.sampled-{key}.jsonl")
+    if not path.exists():
+        rows = list(records(study.items))
+        empty = [row for row in rows if not item(row).responses]
+        said = dict(zip((row.where for row in empty), sampled(empty, asked, study.seed, folder), strict=True)) if empty else {}
+        lines = [{**row.values, **({"responses": said[row.where]} if row.where in said else {})} for row in rows]
+        write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return replace(study, items=path)
+
+
+def sampled(rows: Sequence[Record], asked: Responses, seed: int, folder: Path) -> list[list[dict[str, Any]]]:
+    """For each row its responses, dealt over the models in turn."""
+    models = len(asked.from_)
+    shares = [asked.count // models + (n < asked.count % models) for n in range(models)]
+    if 0 in shares:
+        raise UserError(f"responses: {asked.count} responses can't come from {models} models; set count: {models} or more")
+    models_at = [folder_of(name, folder) for name in asked.from_]  # all of them before the first is asked
+    found: list[list[dict[str, Any]]] = [[] for _ in rows]
+    with screen.progress() as shown:
+        for name, at, share in zip(asked.from_, models_at, shares, strict=True):
+            shown.stage(f"sampling from {name}", len(rows))
+            for n, responses in enumerate(_of(name, at, rows, share, asked.max_tokens, seed)):
+                found[n] += responses
+                shown.tick(n + 1, sum(len(response["text"].split()) for response in responses))
+    return found
+
+
+def folder_of(name: str, beside: Path) -> Path:
+    """Of RUN:STAGE, or a folder; relative ones begin at `beside`. UserError where there is no model."""
+    run, _, stage = name.rpartition(":")
+    folder = screen.stage_of(beside / run, stage).path / "model" if run else beside / name
+    if not (folder / "config.json").is_file():
+        raise UserError(f"responses: {name}: no model here (config.json is missing); name RUN:STAGE or a model folder")
+    return folder
+
+
+def _of(name: str, folder: Path, rows: Sequence[Record], share: int, max_tokens: int, seed: int) -> Iterator[list[dict[str, Any]]]:
+    from tutelage.data.render import Renderer  # here: most studies bring their responses, and need no torch
+    from tutelage.models.device import chosen, here
+    from tutelage.models.loading import context, load_role
+    from tutelage.models.roles import place
+    from tutelage.models.sampler import Sampler, Sampling
+
+    role, words = load_role(folder)
+    place(role, here(chosen()))
+    held = context(folder)
+    if max_tokens >= held:
+        room = f"leaves no room for a prompt in its context of {held}; set max_tokens: {held // 2}"
+        raise UserError(f"responses: {name}: max_tokens {max_tokens} {room}")
+    render = Renderer(words, held - max_tokens)
+    sampler, sampling = Sampler(role.network, render.end), Sampling(max_tokens=max_tokens)
+    for start in range(0, len(rows), AT_ONCE):
+        prompts = [(row, item(row).prompt) for row in rows[start : start + AT_ONCE]]
+        ids = [render.prompt(prompt, row.where) for row, prompt in prompts]
+        addresses = [("study", seed, name, prompt.id, n) for _, prompt in prompts for n in range(share)]
+        said = sampler.generate([one for one in ids for _ in range(share)], addresses, sampling)
+        texts = [{"text": render.decode(s.ids).strip(), "by": name, "finished": s.finished} for s in said]
+        yield from (texts[n * share : (n + 1) * share] for n in range(len(prompts)))

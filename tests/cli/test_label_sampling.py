@@ -1,0 +1,77 @@
+"""Responses that a study's models give to items without any: sampled once, by each model in its turn, then never changed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.batch import commands
+from tutelage.models import create, tokenizer
+
+PAGE = "schema: 1\ntitle: Which?\nquestions: [{task: ranking}]\nitems: items.jsonl\npeople: [{name: ann-01}]\n"
+ROWS = (
+    {"prompt": "name animal .", "id": "q-1"},
+    {"prompt": "animal name .", "responses": ["dog", "cat"]},
+    {"prompt": "name .", "responses": [], "category": "short"},
+)
+INVITE = ["label", "invite", "study/study.yaml", "ann-01"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A study beside two models that differ."""
+    words = tokenizer.words(["name", "animal", ".", "dog", "cat"], 64)
+    for seed in (0, 1):
+        at = tmp_path / "study" / "models" / f"m{seed}"
+        create.new("nano", words, seed=seed).save_pretrained(at)
+        words.save_pretrained(at)
+    (tmp_path / "study" / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tmp_path
+
+
+def page(folder: Path, responses: str) -> None:
+    (folder / "study" / "study.yaml").write_text(PAGE + f"responses: {responses}\n")
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / "study").glob("items.sampled-*.jsonl"))
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_model_answers_once_and_for_all(folder: Path) -> None:
+    page(folder, "{from: [models/m0, models/m1], count: 3, max_tokens: 8}")
+    first = commands([INVITE], folder)[0]
+    assert first.code == 0 and "ann-01: http" in first.out and "sampling from models/m1" in first.err, first.err
+    (file,) = kept(folder)
+    before, rows = file.stat().st_mtime_ns, rows_of(file)
+    assert [[one["by"] for one in row["responses"]] for row in (rows[0], rows[2])] == [["models/m0", "models/m0", "models/m1"]] * 2
+    assert rows[1] == ROWS[1] and rows[0]["id"] == "q-1" and rows[2]["category"] == "short"
+    assert len({one["text"] for row in (rows[0], rows[2]) for one in row["responses"]}) > 3  # neither one sample nor one model
+    again = commands([INVITE], folder)[0]
+    assert again.code == 0 and "sampling" not in again.err and file.stat().st_mtime_ns == before and kept(folder) == [file]
+    file.unlink()
+    commands([INVITE], folder)
+    assert rows_of(file) == rows  # the same seed, the same texts
+    page(folder, "{from: [models/m1], count: 2, max_tokens: 8}")
+    commands([INVITE], folder)
+    assert len(kept(folder)) == 2  # another list of models; what was judged stays as it was
+
+
+@pytest.mark.parametrize(
+    ("responses", "sentence"),
+    [
+        ("{from: [models/m0, models/m3]}", "models/m3: no model here (config.json is missing); name RUN:STAGE or a model folder"),
+        ("{from: [runs/demo:sft]}", "runs/demo"),
+        ("{from: [models/m0, models/m1], count: 1}", "1 responses can't come from 2 models; set count: 2 or more"),
+        ("{from: [models/m0], max_tokens: 256}", "max_tokens 256 leaves no room for a prompt in its context of 256; set max_tokens: 128"),
+        ("{from: [models/m0], max_tokens: 255}", "items.jsonl:1: the prompt has"),
+    ],
+)
+def test_models_that_cannot_answer(folder: Path, responses: str, sentence: str) -> None:
+    page(folder, responses)
+    refused = commands([INVITE], folder)[0]
+    assert refused.code == 2 and sentence in " ".join(refused.err.split()) and not kept(folder), refused.err
