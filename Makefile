@@ -24,7 +24,7 @@ test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m "not long"
 
 prove: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m long
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 -m long --durations=20
 
 structure: $(VENV)/.dev
 	$(BIN)/pytest -q tests/structure

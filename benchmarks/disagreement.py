@@ -2,11 +2,11 @@
 
     python -m benchmarks.disagreement RUN [RUN ...]
 
-Each run is a finished `instructgpt` of another seed. Its SFT model answers 1,500 prompts four times, three of twenty simulated annotators
-rank each, and reward models learn from that for three epochs: from every annotation for itself, from the three joined by majority, joined
-by Dawid-Skene (which is told nothing of who flips), and joined by majority with the flippers left out by name. Accuracy is measured
-against the world's gold on pairs of answers that none of them saw; differences are paired, clustered by prompt. The table goes into
-docs/results.md after `<!-- results: disagreement -->`.
+Each run is a finished `instructgpt` of another seed. Its SFT model answers 8,000 prompts four times, three of twenty simulated annotators
+rank each, and reward models learn from that once: from the three joined by majority, joined by Dawid-Skene (which is told nothing of who
+flips), and joined by majority with the flippers left out by name. Accuracy is measured against the world's gold on pairs of answers that
+none of them saw; differences are paired, clustered by prompt. `make prove` asserts what must hold. The table goes into docs/results.md
+after `<!-- results: disagreement -->`.
 """
 
 import sys
@@ -24,13 +24,12 @@ about: Four of twenty annotators say the opposite of what they think.
 model: {model}
 inputs: {{prompts: synthetic:prompts, demonstrations: synthetic:demonstrations}}
 stages:
-  judged:      {{method: label, policy: model, prompts: prompts, count: 1500, overlap: 3, crowd: {{people: 20, flippers: 4}}}}
-  majority:    {{method: reward, init: model, preferences: {{from: judged, aggregate: majority}}, epochs: 3}}
+  judged:      {{method: label, policy: model, prompts: prompts, count: 8000, overlap: 3, crowd: {{people: 20, flippers: 4}}}}
+  majority:    {{method: reward, init: model, preferences: {{from: judged, aggregate: majority}}}}
   dawid_skene: {{like: majority, preferences: {{from: judged, aggregate: dawid_skene}}}}
   without:     {{like: majority, preferences: {{from: judged, aggregate: majority, without: [{flippers}]}}}}
-  each:        {{like: majority, preferences: judged}}
-  evaluate:    {{method: evaluate, models: [majority, dawid_skene, without, each], evals: [reward_accuracy], count: 2400,
-                pair_prompts: 2000, demonstrations: null, text: null}}
+  evaluate:    {{method: evaluate, models: [majority, dawid_skene, without], evals: [reward_accuracy], count: 2400,
+                pair_prompts: 4000, demonstrations: null, text: null}}
 """
 ACCURACY = "reward_accuracy"
 
@@ -40,13 +39,11 @@ def accuracy(stage: str) -> Effect:
 
 
 EFFECTS = (
-    accuracy("each"),
     accuracy("majority"),
     accuracy("dawid_skene"),
     accuracy("without"),
     compared("joined by Dawid-Skene over majority", "dawid_skene", "majority", lambda d: d["low"] > 0, ACCURACY),
     compared("flippers left out over majority", "without", "majority", lambda d: d["low"] > 0, ACCURACY),
-    compared("each for itself over majority", "each", "majority", lambda d: True, ACCURACY),
 )
 
 
