@@ -3,6 +3,8 @@
 #   make demo     the whole pipeline on the built-in world, with a report at its end
 #   make test     the fast tests            make prove    the long ones: kills, and the published effects on three seeds
 #   make lint     ruff                      make types    pyright
+#   make docs     the pages as a site, in build/docs; a broken link fails
+#   make reference  docs/reference.md and the equations of docs/methods.md, from the code
 #
 # On a machine where a particular wheel index is wanted:  make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
@@ -15,7 +17,7 @@ RUN ?= runs/demo
 
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test prove structure lint types clean
+.PHONY: demo test prove structure lint types docs reference clean
 
 demo: $(VENV)/.installed
 	$(BIN)/tutelage run instructgpt --out $(RUN)
@@ -35,6 +37,12 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -q -W --keep-going -n -j auto -d build/doctrees docs build/docs
+
+reference: $(VENV)/.installed
+	$(BIN)/python -m tutelage.recipes.handbook docs
 
 # torch first and pinned, so that no other wheel of it is pulled in by the package.
 $(VENV)/.installed: pyproject.toml

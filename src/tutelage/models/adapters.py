@@ -32,6 +32,7 @@ class Lora:
     """A low-rank adapter."""
 
     kind: Literal["lora"] = "lora"
+    """Tells LoRA from a prefix; may be left out."""
     rank: Annotated[int, Ge(1)] = 8
     """Rows of A; 4 to 64 are usual."""
     alpha: Annotated[float, Gt(0)] = 16.0

@@ -19,6 +19,7 @@ class Prefix:
     """A learnt prefix."""
 
     kind: Literal["prefix"] = "prefix"
+    """Tells a prefix from LoRA."""
     tokens: Annotated[int, Ge(1)] = 16
     """Learnt keys and values of each layer; 8 to 128 are usual. They take their share of the context."""
 

@@ -1,7 +1,7 @@
 """PPO: make tokens that did better than expected likelier, in steps too small to leave the sampled data behind.
 
-    policy   -min(rho A, clip(rho, 1 - eps, 1 + eps) A),   rho = pi(token) / pi_old(token)     Schulman et al., 1707.06347, eq. 7
-    value    1/2 max((V - G)^2, (clip(V, V_old - c, V_old + c) - G)^2)                          Stiennon et al., 2009.01325, code
+    policy   -min(rho A, clip(rho, 1 - clip, 1 + clip) A),   rho = pi(token) / pi_old(token)   Schulman et al., 1707.06347, eq. 7
+    value    1/2 max((V - G)^2, (V kept within value_clip of V_old - G)^2)                      Stiennon et al., 2009.01325, code
 
 The reward that A and G are made of is the first part of InstructGPT's eq. 2 (Ouyang et al., 2203.02155): the score minus
 beta log(pi / pi_ref); rollouts/credit.py makes it, so that here is nothing but the two losses. The second part (pre-training

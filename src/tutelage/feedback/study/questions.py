@@ -8,7 +8,7 @@ A task's options stand beside the question's own settings; both are strict. Fiel
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -31,8 +31,9 @@ class Question:
     """One question; several may be asked together about an item."""
 
     task: str
-    """A file in `feedback/tasks/` (ranking, pair, likert, ...) or an outsider's `package.module:Class`."""
-    name: str
+    """A file in `feedback/tasks/` (ranking, pair, likert, ...) or an outsider's `package.module:Class`. Its own settings stand beside
+    these: `strength: true` of a pair, `low` and `high` of a score."""
+    name: str = field(metadata={"default": "the task's"})
     """How files and forms call it; by default the task's name. Letters, digits, `_` and `-`."""
     aspect: str = "overall"
     """What is judged: helpful, honest, ...; stamped on every annotation."""
@@ -40,7 +41,7 @@ class Question:
     """The words; empty: the task's own."""
     flags: tuple[Flag, ...] = ()
     """What may be ticked on each response: `table_3` (InstructGPT's), or a list."""
-    options: Any = None
+    options: Any = field(default=None, metadata={"beside": True})
     """The task's own settings, an instance of its `Options`."""
 
     def __post_init__(self) -> None:
