@@ -1,6 +1,6 @@
 """The reference of recipes and the equations of methods, written from the code that they describe.
 
-    python -m tutelage.recipes.handbook docs          writes docs/reference.md, and the blocks marked `<!-- objective: dpo -->` of docs/methods.md
+    python -m tutelage.recipes.handbook docs     writes docs/reference.md and the blocks `<!-- objective: dpo -->` of docs/methods.md
 
 A setting is documented once, under its field: its name, type, range, default and text are read from the dataclass that `build` holds
 recipes to, so the page can't promise what a recipe refuses. An equation and its source stand at the top of the objective's file. A
@@ -74,7 +74,7 @@ def title(cls: type[Any]) -> str:
 def told(method: methods.Method) -> str:
     """What a method does, reads and leaves, in a line each."""
     takes = [f"`{field}`: {' or '.join(KINDS[kind] for kind in kinds)}" for field, kinds in method.stage.takes.items()]
-    does = about(method.objective) if method.objective else about(method.stage)
+    does = about(method.objective or method.stage)
     return f"{does} Reads {', '.join(takes)}. Leaves {KINDS[method.stage.produces]}. [What it computes](methods.md#{method.name}).\n"
 
 
@@ -101,9 +101,8 @@ def rows(cls: type[Any], shared: list[type[Any]], path: str = "", own: object = 
     for field in (field for field in dataclasses.fields(cls) if field.init and not field.metadata.get("beside")):
         hint, name = types[field.name], f"{path}{key(field)}"
         default = getattr(own, field.name) if own is not None else default_of(field)
-        text = texts.get(field.name) or (about(hint_class(hint)) if hint_class(hint) else "")
-        inside = isinstance(hint, type) and dataclasses.is_dataclass(hint) and hint not in shared
-        if inside:
+        text = texts.get(field.name) or about_of(hint)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint) and hint not in shared:
             yield (f"`{name}`", "settings", "", escaped(text))
             yield from rows(hint, shared, f"{name}.", None if default is dataclasses.MISSING else default)
         else:
@@ -179,10 +178,10 @@ def inside(hint: Any) -> Iterator[type[Any]]:
         yield from inside(inner)
 
 
-def hint_class(hint: Any) -> type[Any] | None:
-    """The one class of settings that a hint names; None where there are more or none."""
+def about_of(hint: Any) -> str:
+    """What the one class of settings that a hint names says of itself; nothing where there are more or none."""
     found = list(inside(hint))
-    return found[0] if len(found) == 1 else None
+    return about(found[0]) if len(found) == 1 else ""
 
 
 def escaped(text: str) -> str:
