@@ -39,7 +39,7 @@ types: $(VENV)/.dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: $(VENV)/.dev
-	$(BIN)/python -m sphinx -q -W --keep-going -n -j auto -d build/doctrees docs build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -n -d build/doctrees docs build/docs
 
 reference: $(VENV)/.installed
 	$(BIN)/python -m tutelage.recipes.handbook docs

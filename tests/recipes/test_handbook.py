@@ -58,10 +58,10 @@ def test_the_pages_are_up_to_date() -> None:
 
 def test_types_ranges_defaults_and_texts_in_words() -> None:
     page = handbook.table(Outer, [])
-    assert row(page, "needed") == "| `needed` | whole number >= 1 | required | A number. |"
+    assert row(page, "needed") == "| `needed` | whole number ≥ 1 | required | A number. |"
     assert row(page, "how") == "| `how` | `a` · `b` or `null` | `null` | The way. |"
     assert row(page, "only") == "| `only` | settings |  | In place. |"
-    assert row(page, "only.rate") == "| `only.rate` | number, 0 <= x < 1 | `0.25` | Of \\| something, as `{rate: 0.1}` says. |"
+    assert row(page, "only.rate") == "| `only.rate` | number, 0 ≤ x < 1 | `0.25` | Of \\| something, as `{rate: 0.1}` says. |"
     assert row(page, "many") == "| `many` | list of number > 0 | `[]` | Numbers. |"
 
 

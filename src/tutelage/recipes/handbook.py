@@ -138,7 +138,7 @@ def words(hint: Any) -> str:
     """A type in words: `number > 0 or null`."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        limits = bounds(hint.__metadata__).replace("value", "x")
+        limits = bounds(hint.__metadata__).replace("value", "x").replace(">=", "≥").replace("<=", "≤")
         return f"{words(args[0])}{', ' if 'x' in limits else ' '}{limits}".strip()
     if is_union(hint):
         return " or ".join(words(member) for member in args)
@@ -149,8 +149,8 @@ def words(hint: Any) -> str:
     if origin in (tuple, list):
         return f"list of {words(args[0])}" if args else "list"
     if origin is not None or hint is dict:
-        return f"`{{name: }}` {words(args[1])}" if args else "settings"
-    return NAMES.get(hint, TYPES.get(hint, "anything"))
+        return f"{words(args[1])}, by name" if args else "settings"
+    return NAMES.get(hint, TYPES.get(hint, "settings"))
 
 
 def several(tops: list[Any]) -> list[type[Any]]:
