@@ -1,6 +1,8 @@
 """Supervised fine-tuning, and pre-training as its case where every token is trained: the likelihood of what was written.
 
-L = - sum over trained tokens of log pi(y_t | x, y_<t)  /  number of trained tokens of the whole optimiser batch
+    L = - sum over trained tokens of log pi(y_t | x, y_<t)  /  number of trained tokens of the whole optimiser batch
+
+Which tokens are trained is decided where they are rendered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ from tutelage.objectives.objective import Objective, Read
 
 @dataclass(frozen=True)
 class SFT(Objective):
-    """No settings of its own: which tokens are trained is decided where they are rendered."""
+    """Imitate what was written. No settings of its own."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -149,7 +149,7 @@ def words(hint: Any) -> str:
     if origin in (tuple, list):
         return f"list of {words(args[0])}" if args else "list"
     if origin is not None or hint is dict:
-        return f"{words(args[1])}, by name" if args else "settings"
+        return f"{words(args[1])}, by name" if args and args[1] is not Any else "settings"
     return NAMES.get(hint, TYPES.get(hint, "settings"))
 
 
