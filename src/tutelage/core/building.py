@@ -72,10 +72,12 @@ def key(field: "dataclasses.Field[Any]") -> str:
 
 @cache
 def hints(cls: type) -> dict[str, Any]:
+    """The type hint of each field, ranges included."""
     return typing.get_type_hints(cls, include_extras=True)
 
 
 def is_union(hint: Any) -> bool:
+    """Whether a hint is a choice of types, `int | None`."""
     return get_origin(hint) in (Union, types.UnionType)
 
 
