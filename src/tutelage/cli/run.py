@@ -71,13 +71,13 @@ def close(outcome: runner.Outcome) -> None:
         table.show(plain, screen.out)
         screen.say(f"\nReport: {folder / 'report.html'}")
     screen.say("\nWorth trying next:")
-    last = next((a.stage for a in reversed(list(outcome.artifacts.values())) if (a.path / "model").is_dir()), None)
-    for line in following(outcome.path, last, found is not None):
+    for line in following(outcome, found is not None):
         screen.say(f"  {line}")
 
 
-def following(path: Path, stage: str | None, reported: bool) -> list[str]:
-    """Three commands for a run that has just been made."""
-    named = stage or "STAGE"
-    last = f"tutelage report {path} --open" if reported else f"tutelage clean {path}"
-    return [f"tutelage chat {path} {named}", f"tutelage lineage {path} {named}", last]
+def following(outcome: runner.Outcome, reported: bool) -> list[str]:
+    """Commands for a run that has just been made: talk to its last model that writes, see where the last one came from, and the report."""
+    path, trained = outcome.path, [a for a in reversed(list(outcome.artifacts.values())) if (a.path / "model").is_dir()]
+    writing = [f"tutelage chat {path} {a.stage}" for a in trained if not screen.scores(a.path / "model")]
+    made = [f"tutelage lineage {path} {a.stage}" for a in trained]
+    return [*writing[:1], *made[:1], f"tutelage report {path} --open" if reported else f"tutelage clean {path}"]

@@ -54,3 +54,8 @@ def stage_of(path: Path, stage: str) -> Artifact:
     if stage not in made:
         raise UserError(f"{path}: no finished stage '{stage}'{closest(stage, made)}; finished are {', '.join(made) or 'none'}")
     return made[stage]
+
+
+def scores(folder: Path) -> bool:
+    """Whether the model in a folder scores texts and writes none."""
+    return (folder / "score.json").is_file()

@@ -64,6 +64,8 @@ def folder_of(name: str, beside: Path) -> Path:
     folder = screen.stage_of(beside / run, stage).path / "model" if run else beside / name
     if not (folder / "config.json").is_file():
         raise UserError(f"responses: {name}: no model here (config.json is missing); name RUN:STAGE or a model folder")
+    if screen.scores(folder):
+        raise UserError(f"responses: {name}: this model scores what others write; name one that writes")
     return folder
 
 
