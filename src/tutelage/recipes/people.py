@@ -33,6 +33,7 @@ def study_of(folder: Path, given: Path | None, own: Mapping[str, Plain]) -> Stud
     """The stage's study: what it says itself (title, questions, overlap, people), under what a page of the user's says. Items are the
     stage's own. UserError for a fault in the page."""
     if given is None:
+        own = {**own, "people": _still_there(folder, own.get("people"))} if "people" in own else own
         write_atomic(folder / PAGE, write_yaml({"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
         return read_study(folder / PAGE)
     here = folder.resolve()
@@ -43,10 +44,18 @@ def study_of(folder: Path, given: Path | None, own: Mapping[str, Plain]) -> Stud
     return read_study(given, [f"{name}={json.dumps(value)}" for name, value in wanted.items()])
 
 
+def _still_there(folder: Path, people: Plain) -> Plain:
+    """Those of the people who were not erased from the stage's answers; a page that names such a one isn't opened."""
+    if not isinstance(people, list):
+        return people
+    names = [one["name"] for one in people if isinstance(one, dict)]
+    gone = Store(folder / ANSWERS).erased(map(str, names))
+    return [one for one in people if not (isinstance(one, dict) and one["name"] in gone)]
+
+
 def wanted(study: Study) -> int:
     """Answers that a whole study has."""
-    people = sum(item.overlap or study.overlap for item in read_items(study.items, "work"))
-    return people * len(study.questions)
+    return sum((item.overlap or study.overlap) * len(study.asked(len(item.responses))) for item in read_items(study.items, "work"))
 
 
 def given(store: Store) -> int:
