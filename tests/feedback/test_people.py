@@ -121,7 +121,9 @@ def test_an_erased_name_is_never_given_again(made, tmp_path, place, clock):
     assert desk.store.count == 0
     with desk.database.reading() as connection:
         left = repr([connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in ("erased_names", "events", "actions")])
+        hashes = list(connection.exec_driver_sql("SELECT hash FROM erased_names").scalars())
     assert "mturk" not in left and "ann-05" not in left
+    assert hashes == sorted(hashes) and len(hashes) == 3  # not in the order of their erasure, which the log has
 
 
 def test_numbers_of_keys_are_drawn(tmp_path, place, clock):

@@ -35,8 +35,9 @@ LOOK = 1.0
 def study_of(folder: Path, given: Path | None, own: Mapping[str, Plain]) -> Study:
     """The stage's study: what it says itself (title, questions, overlap, people), under what a page of the user's says. Items are the
     stage's own. UserError for a fault in the page."""
+    if "people" in own:
+        own = {**own, "people": _still_there(folder, own["people"])}
     if given is None:
-        own = {**own, "people": _still_there(folder, own.get("people"))} if "people" in own else own
         write_atomic(folder / PAGE, write_yaml({"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
         return read_study(folder / PAGE)
     here = folder.resolve()

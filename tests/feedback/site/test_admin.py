@@ -223,6 +223,17 @@ def test_a_skip_on_the_page_is_timed_too(tmp_path):
     assert site_of(app).store.active_ms() == {"ann-01": 61000 + second.active_ms}
 
 
+def test_a_key_that_skips_is_timed_to_the_moment(tmp_path):
+    """The clock counts once more when the key is pressed, however short the look was: here it never ticks by itself."""
+    with chromium() as browser, served(opened(study_at(tmp_path))) as site, open_(browser) as context:
+        context.add_init_script("window.setInterval = () => 0")
+        page = come_in_by(context, site.link("ann-01"))
+        page.wait_for_selector("html[data-ready]")
+        with page.expect_request("**/skip") as sent:
+            page.keyboard.press("s")
+        assert re.search(r"active_ms=\d+&total_ms=\d+", sent.value.post_data)
+
+
 def screening(folder):
     """A study with a test of two demonstrations, which ann-01 has taken."""
     rows = [item(n, 0) for n in (5, 6)]

@@ -72,11 +72,11 @@ def unname(connection: sa.Connection, some: sa.ColumnElement[bool]) -> None:
 
 
 def _remember(connection: sa.Connection, name: str) -> None:
-    if erased(connection, [name]):
-        return
-    first = connection.execute(sa.select(erased_names.c.hash).limit(1)).scalar()
-    salt = secrets.token_hex(16) if first is None else _salt_of(first)
-    connection.execute(erased_names.insert().values(hash=_hash(salt, name)))
+    """All names are written anew, in the order of their hashes: that in which rows came would tell which tombstone is whose."""
+    known = set(connection.execute(sa.select(erased_names.c.hash)).scalars())
+    salt = _salt_of(next(iter(known))) if known else secrets.token_hex(16)
+    connection.execute(erased_names.delete())
+    connection.execute(erased_names.insert(), [{"hash": one} for one in sorted({*known, _hash(salt, name)})])
 
 
 def _salt_of(known: str) -> str:
