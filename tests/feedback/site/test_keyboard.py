@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.feedback.site.browsers import chromium, come_in, open_
 from tests.feedback.site.studies import item, opened, served, site_of, study_at
+from tests.feedback.studies import Clock
 from tutelage.core.errors import UserError
 from tutelage.feedback.tasks.ranking import parse_order
 
@@ -122,6 +123,73 @@ def test_what_the_server_did_not_get_waits_in_the_browser(browser, tmp_path):
         expect(page.locator("[data-order]")).to_have_value("2 1 4 3")
         page.keyboard.press("Enter")
         done(page, 1, 2)
+
+
+def test_two_tabs_with_one_form_lose_nothing(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=3, k=3))) as site, open_(browser) as context:
+        page, other = come_in(context, site.link("ann-01")), context.new_page()
+        other.goto(site.url)
+        expect(other.locator("html[data-ready]")).to_be_attached()
+        other.keyboard.press("s")
+        expect(other.locator(".prompt")).not_to_have_text(page.locator(".prompt").inner_text())
+        page.keyboard.type("213")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("This form was used already; open the item again.")
+        expect(page.locator("[data-order]")).to_have_value("2 1 3")
+        assert site_of(site.app).store.count == 0
+        page.keyboard.press("Enter")
+        done(page, 1, 3)
+        assert site_of(site.app).store.count == 1
+
+
+def test_a_change_of_an_answer_is_kept_as_it_is_typed(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=2, k=3))) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        page.keyboard.type("123")
+        page.keyboard.press("Enter")
+        done(page, 1, 2)
+        page.goto(f"{site.url}/history")
+        page.get_by_role("link", name="Change").click()
+        page.wait_for_url("**/item/*")
+        refused = []
+        page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+        page.keyboard.press("Backspace")
+        page.keyboard.press("Backspace")
+        expect(page.locator("#saved")).to_have_text("saved")
+        page.reload()
+        expect(page.locator("[data-order]")).to_have_value("1")
+        context.set_offline(True)
+        page.keyboard.type("3")
+        expect(page.locator("#saved")).to_contain_text("kept in this browser")
+        context.set_offline(False)
+        page.reload()
+        expect(page.locator("[data-order]")).to_have_value("1 3")
+        expect(page.locator("#saved")).to_have_text("saved")
+        assert refused == [] and page.evaluate("Object.keys(localStorage).filter(name => name.startsWith('draft')).length") == 0
+        page.keyboard.type("2")
+        page.keyboard.press("Enter")
+        done(page, 1, 2)
+        assert site_of(site.app).desk.history("ann-01")[0].said == {"ranking": "A over C over B"}
+
+
+def test_a_draft_that_is_refused_is_not_sent_again(browser, tmp_path):
+    clock = Clock()
+    with served(opened(study_at(tmp_path, items=2, k=3), clock=clock)) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        page.keyboard.type("123")
+        page.keyboard.press("Enter")
+        done(page, 1, 2)
+        page.goto(f"{site.url}/history")
+        page.get_by_role("link", name="Change").click()
+        page.wait_for_url("**/item/*")
+        clock.minutes(11)
+        sent = []
+        page.on("response", lambda answer: sent.append(answer.status) if answer.url.endswith("/draft") else None)
+        page.keyboard.press("Backspace")
+        expect(page.locator("#said")).to_have_text("An answer can be changed for 10 minutes; this one is older.")
+        expect(page.locator("#saved")).to_have_text("not saved, kept in this browser")
+        page.wait_for_timeout(6000)
+        assert sent == [400]
 
 
 def test_keys_rest_while_somebody_types_and_can_be_turned_off(browser, tmp_path):

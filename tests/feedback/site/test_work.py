@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.feedback.site.studies import come_in, form_in, item, opened, site_of, study_at
+from tests.feedback.studies import Clock
 from tutelage.feedback.site.forms import DAY
 
 
@@ -49,6 +50,41 @@ def test_a_form_sent_twice_is_one_answer(tmp_path):
     first, second = ann.post("/submit", data=form), ann.post("/submit", data=form)
     assert (first.status_code, second.status_code) == (200, 200)
     assert site_of(app).store.count == 1
+
+
+def test_a_form_that_another_tab_used_is_shown_again_with_what_was_written(tmp_path):
+    app = opened(study_at(tmp_path, items=3))
+    ann = come_in(app, "ann-01")
+    here, there = form_in(ann.get("/").text), form_in(ann.get("/").text)
+    ann.post("/skip", data=there)
+    answer = ann.post("/submit", data={**here, "ranking.order": "2143", "note": "a thought"})
+    assert answer.status_code == 409 and "This form was used already; open the item again." in answer.text
+    assert site_of(app).store.count == 0 and "a thought" in answer.text and 'value="2143"' in answer.text
+    ann.post("/submit", data={**form_in(answer.text), "ranking.order": "2143", "note": "a thought"})
+    assert site_of(app).store.count == 1
+    said = ann.post("/submit", data={**here, "ranking.order": "4321"}, headers={"accept": "application/json"})
+    assert said.status_code == 409 and said.json() == {"error": "This form was used already; open the item again."}
+
+
+def test_an_answer_that_comes_too_late_is_kept_and_stands_on_the_page(tmp_path):
+    clock = Clock()
+    app = opened(study_at(tmp_path, items=1), clock=clock)
+    ann, other = come_in(app, "ann-01"), come_in(app, "ann-02")
+    form = form_in(ann.get("/").text)
+    clock.minutes(11)
+    taken = form_in(other.get("/").text)
+    assert other.post("/submit", data={**taken, "ranking.order": "1234"}).status_code == 200
+    answer = ann.post("/submit", data={**form, "ranking.order": "4321", "note": "worth <b>ten</b> minutes"})
+    assert answer.status_code == 400 and "Others have answered this item in the meantime" in answer.text
+    assert (
+        "worth &lt;b&gt;ten&lt;/b&gt; minutes" in answer.text
+        and "4321" in answer.text
+        and form["proof"] not in answer.text.split("<main")[1]
+    )
+    assert answer.text.count("<textarea readonly") == 2
+    with site_of(app).desk.database.reading() as connection:
+        (draft,) = connection.exec_driver_sql("SELECT draft FROM seats WHERE person = 'ann-01'").scalars()
+    assert json.loads(draft) == {"ranking.order": "4321", "note": "worth <b>ten</b> minutes"}
 
 
 def test_skip_undo_and_draft(tmp_path):

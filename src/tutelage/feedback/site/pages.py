@@ -22,6 +22,7 @@ NOTHING: Mapping[str, Any] = {
     "here": "",
     "pages": (),
     "again": None,
+    "wrote": {},
 }
 
 

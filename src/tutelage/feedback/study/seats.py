@@ -14,6 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tutelage.core.text import content_id
 from tutelage.feedback.store.events import Purpose
 from tutelage.feedback.study.tables import items, seats
 
@@ -73,6 +74,12 @@ def seat_of(row: Any, prefix: str = "") -> Seat:
 def token() -> str:
     """A new form's token: drawn, so that nothing about the person can be read from the events of somebody who was erased."""
     return secrets.token_hex(8)
+
+
+def edit_token(submit: str) -> str:
+    """The token of the form that changes the answer of this submit: one, so that two pages can't each change it, and a draft finds its
+    page again. Drawn as the submit's own was."""
+    return content_id("edit", submit)
 
 
 def seat(connection: sa.Connection, person: str, item: str) -> Seat | None:

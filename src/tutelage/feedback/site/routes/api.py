@@ -93,6 +93,7 @@ class Draft(BaseModel):
 
     item: str
     values: dict[str, str]
+    submit: str = Field("", max_length=200, description="The task's token; needed where an answer is being changed.")
 
 
 class Ask(BaseModel):
@@ -193,7 +194,7 @@ def undo(site: Here, me: Program) -> Task | None:
 @router.post("/draft")
 def draft(site: Here, me: Program, given: Draft) -> float:
     """Keep a half-filled form; when the lease ends (Unix seconds)."""
-    return site.desk.draft(me.name, site.signer.seek(me.name, given.item), clean(given.values))
+    return site.desk.draft(me.name, site.signer.seek(me.name, given.item), clean(given.values), given.submit)
 
 
 @router.post("/ask", status_code=204)

@@ -17,6 +17,7 @@ from tutelage.feedback.site.safe import plain, shown
 from tutelage.feedback.site.site import Here, Site
 from tutelage.feedback.site.views import turn_text, view_of
 from tutelage.feedback.site.visitors import Me, Ours, Visitor
+from tutelage.feedback.study.arrival import Used
 from tutelage.feedback.study.sheet import Receipt, Sheet
 
 router = APIRouter(include_in_schema=False)
@@ -69,10 +70,10 @@ def submit(site: Here, me: Me, form: Ours, request: Request) -> Response:
     try:
         receipt = site.desk.submit(me.name, form.get("submit"), name, values, form.milliseconds("active_ms", total), total)
     except UserError as error:
+        keep(site, me, form)
         if as_json(request):
             raise
-        sheet = site.desk.sheet(me.name, name)
-        return sheet_page(site, me, sheet, show=True, values=values, fault=str(error), status=400)
+        return sheet_page(site, me, still(site, me, name, error), show=True, values=values, fault=str(error), status=status_of(error))
     after = bool(receipt.explanation or receipt.suggestion or receipt.expected)
     if as_json(request):
         return JSONResponse({"next": "/", "after": after, "submit": receipt.submit, "new": receipt.new})
@@ -99,7 +100,7 @@ def undo(site: Here, me: Me, form: Ours) -> Response:
 def draft(site: Here, me: Me, form: Ours, request: Request) -> Response:
     """Keep a half-filled form."""
     reference = form.get("item")
-    expires = site.desk.draft(me.name, site.signer.seek(me.name, reference), answered(form))
+    expires = site.desk.draft(me.name, site.signer.seek(me.name, reference), answered(form), form.get("submit"))
     return JSONResponse({"expires": expires}) if as_json(request) else RedirectResponse(f"/item/{quote(reference)}?told=draft&show=1", 303)
 
 
@@ -114,12 +115,25 @@ def ask(site: Here, me: Me, form: Ours) -> Response:
     return RedirectResponse(f"/item/{quote(reference)}?told=asked&show=1", 303)
 
 
+def still(site: Site, me: Visitor, name: str, fault: UserError) -> Sheet:
+    """The sheet of an answer that was refused. The refusal itself, where the item isn't the person's any more: then a page of the fault
+    holds what was written."""
+    try:
+        return site.desk.sheet(me.name, name)
+    except UserError:
+        raise fault from None
+
+
+def status_of(fault: UserError) -> int:
+    return 409 if isinstance(fault, Used) else 400
+
+
 def keep(site: Site, me: Visitor, form: Form) -> None:
     """What is half-filled stays as a draft, when the person goes elsewhere by a button."""
     try:
-        site.desk.draft(me.name, site.signer.seek(me.name, form.get("item")), answered(form))
+        site.desk.draft(me.name, site.signer.seek(me.name, form.get("item")), answered(form), form.get("submit"))
     except UserError:
-        return  # the item is no longer theirs, so there is nothing to keep it for
+        return  # nobody waits for this draft: the item is done, or no longer theirs
 
 
 def answered(form: Form) -> dict[str, str]:

@@ -13,7 +13,7 @@ const k = Number(form.dataset.k);
 const commands = JSON.parse(form.dataset.commands);
 const order = form.querySelector("input[data-order]");
 const across = matchMedia("(min-width: 64rem)");
-const draft = drafts(form, document.getElementById("saved"));
+const draft = drafts(form, document.getElementById("saved"), tell);
 const count = clock(form);
 let chosen = -1; // place on the screen of the card that arrows have reached
 let stop = null; // the group of fields that keys answer
@@ -168,10 +168,11 @@ async function send() {
   try {
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/json" } });
     const told = await answer.json();
-    if (!answer.ok) return (tell(told.error, "wrong"), true);
+    const used = answer.status === 409; // the form is, by another tab; as a page the answer is the item, with what is written here
+    if (!answer.ok && !used) return (tell(told.error, "wrong"), true);
     draft.forget();
     // The same answer under the same token is kept once; sending it as a form shows what there is to say after it.
-    if (told.after) HTMLFormElement.prototype.submit.call(form); // a field is named submit
+    if (told.after || used) HTMLFormElement.prototype.submit.call(form); // a field is named submit
     else location.assign(told.next);
   } catch {
     tell("Not sent: the server can't be reached. Your answer stays here; press Enter to try again.", "wrong");
