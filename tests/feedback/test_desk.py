@@ -272,9 +272,14 @@ def test_undo_goes_back_step_by_step_and_forward_again(tmp_path, place, clock):
 def test_undo_with_a_token_is_once(tmp_path, place, clock):
     desk = desk_of(tmp_path, place, clock, 3)
     first, second = answer(desk, "ann-1"), answer(desk, "ann-1")
+    assert desk.last("ann-1") == second.submit and desk.last("ann-2") == ""
     assert desk.undo("ann-1", second.submit).item.id == "i1"
+    assert desk.last("ann-1") == first.submit
     assert desk.undo("ann-1", second.submit) is None
-    assert desk.undo("ann-1", first.submit).item.id == "i0"
+    assert desk.undo("ann-1", first.submit).item.id == "i0" and desk.last("ann-1") == ""
+    answer(desk, "ann-1")
+    clock.minutes(10.1)
+    assert desk.last("ann-1") == ""
 
 
 def test_a_skipped_item_goes_to_others_and_may_be_undone(tmp_path, place, clock):

@@ -254,6 +254,44 @@ def test_digits_rate_one_response_after_the_other(browser, tmp_path):
         assert [stored.answer["values"][place] for place in stored.shown] == [7, 2, 4]
 
 
+def test_a_key_that_is_held_or_pressed_twice_does_one_thing(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=9, k=3))) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        kinds = lambda: [event.kind for event in site_of(site.app).store.events()]  # noqa: E731
+        for n in range(2):
+            page.keyboard.type("123")
+            page.keyboard.press("Enter")
+            done(page, n + 1, 9)
+        for _ in range(15):
+            page.keyboard.down("s")
+            page.wait_for_timeout(60)
+        page.keyboard.up("s")
+        done(page, 2, 8)
+        page.wait_for_timeout(400)
+        assert kinds().count("skip") == 1
+        page.keyboard.press("u")
+        page.keyboard.press("u")
+        page.wait_for_url("**/item/*")
+        page.wait_for_timeout(400)
+        assert kinds().count("undo") == 1
+
+
+def test_arrows_walk_through_choices_that_have_the_focus(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=2, k=3, questions="[{task: likert}]"))) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        group = page.locator(".card").nth(1).locator("input[type=radio]")
+        group.nth(2).focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("ArrowRight")
+        expect(group.nth(3)).to_be_checked()
+        page.keyboard.press("ArrowUp")
+        expect(group.nth(2)).to_be_checked()
+        page.keyboard.press("Escape")
+        page.keyboard.press("ArrowDown")  # nobody's: the next response
+        expect(page.locator(".stop-now")).to_be_visible()
+        expect(group.nth(2)).to_be_checked()
+
+
 def test_a_card_is_dragged_and_touched_into_its_place(browser, tmp_path):
     with served(opened(study_at(tmp_path, items=1, k=3))) as site, open_(browser) as context:
         page = come_in(context, site.link("ann-01"))

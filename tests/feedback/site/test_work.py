@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.feedback.site.studies import come_in, form_in, item, opened, site_of, study_at
+from tests.feedback.site.studies import come_in, field_in, form_in, item, opened, proof_in, site_of, study_at
 from tests.feedback.studies import Clock
 from tutelage.feedback.site.forms import DAY
 
@@ -104,6 +104,22 @@ def test_skip_undo_and_draft(tmp_path):
     assert form_in(third.text)["item"] not in (first["item"], second["item"])
     kinds = [event.kind for event in site_of(app).store.events()]
     assert kinds == ["annotation", "undo", "annotation", "skip"]
+
+
+def test_undo_pressed_twice_on_one_page_takes_back_one(tmp_path):
+    app = opened(study_at(tmp_path, items=3))
+    ann = come_in(app, "ann-01")
+    assert "There is nothing to undo." in ann.post("/undo", data={**form_in(ann.get("/").text), "last": ""}).text
+    for _ in range(3):
+        page = ann.get("/").text
+        ann.post("/submit", data={**form_in(page), "ranking.order": "1234"})
+    over = ann.get("/").text
+    form = {"proof": proof_in(over), "last": field_in(over, "last")}
+    assert 'value="1 2 3 4"' in ann.post("/undo", data=form).text
+    again = ann.post("/undo", data=form)
+    assert "Nothing more was undone" in again.text and 'value="1 2 3 4"' in again.text
+    assert [event.kind for event in site_of(app).store.events()].count("undo") == 1
+    assert field_in(again.text, "last") != form["last"]
 
 
 def test_an_answer_can_be_changed_for_ten_minutes_and_then_is_kept(tmp_path):

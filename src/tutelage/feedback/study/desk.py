@@ -120,6 +120,12 @@ class Desk:
                 return None
             return self._sheet(connection, answering.undo(connection, self.study, last[0], now))
 
+    def last(self, name: str) -> str:
+        """The token of what `undo` would take back now; empty where there is nothing within the time for edits."""
+        with self.database.reading() as connection:
+            last = [] if connection is None else held.latest(connection, name, ["answered", "skipped"])
+        return last[0].submit if last and answering.editable(self.study, last[0], self.clock()) else ""
+
     def draft(self, name: str, item: str, values: Mapping[str, str], submit: str = "") -> float:
         """Keep a half-filled form and begin the lease anew; Unix seconds of its end, which is past where the item went to others in the
         meantime: what was written is kept all the same. An item that is done takes a draft of its changes, from the form with the token

@@ -88,6 +88,12 @@ class Skip(BaseModel):
     reason: str = Field("", max_length=500)
 
 
+class Undo(BaseModel):
+    """What is taken back."""
+
+    submit: str = Field("", max_length=200, description="Its token, so that asking twice takes back one; empty: whatever is last.")
+
+
 class Draft(BaseModel):
     """A half-filled form."""
 
@@ -185,9 +191,9 @@ def skip(site: Here, me: Program, given: Skip) -> Taken:
 
 
 @router.post("/undo")
-def undo(site: Here, me: Program) -> Task | None:
+def undo(site: Here, me: Program, given: Undo | None = None) -> Task | None:
     """Take the last answer or skip back; null where there is nothing to take back."""
-    sheet = site.desk.undo(me.name)
+    sheet = site.desk.undo(me.name, given.submit if given else "")
     return task(site, me, sheet) if sheet else None
 
 

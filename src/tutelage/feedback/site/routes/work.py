@@ -22,7 +22,7 @@ from tutelage.feedback.study.sheet import Receipt, Sheet
 
 router = APIRouter(include_in_schema=False)
 LETTERS = tuple(letter(place) for place in range(26))
-OWN = ("proof", "item", "submit", "opened", "active_ms", "total_ms", "reason")
+OWN = ("proof", "item", "submit", "last", "opened", "active_ms", "total_ms", "reason")
 """Fields of the page's own, no part of an answer."""
 
 
@@ -33,11 +33,18 @@ def work(site: Here, me: Me, show: bool = False, told: str = "") -> Response:
     if sheet is None:
         progress = site.desk.progress(me.name)
         headline, lead = words.over(progress)
-        return page(site, me, "done.jinja", "/", headline=headline, lead=lead, progress=progress)
+        last = site.desk.last(me.name)
+        return page(site, me, "done.jinja", "/", headline=headline, lead=lead, progress=progress, last=last, told=TOLD.get(told, ""))
     return sheet_page(site, me, sheet, show, told=TOLD.get(told, ""))
 
 
-TOLD = {"draft": "Kept as a draft.", "asked": "Asked. The answer comes to your history.", "nothing": "There is nothing to undo."}
+UNDONE = "Nothing more was undone: that was taken back before, or is too old."
+TOLD = {
+    "draft": "Kept as a draft.",
+    "asked": "Asked. The answer comes to your history.",
+    "nothing": "There is nothing to undo.",
+    "undone": UNDONE,
+}
 
 
 @router.get("/item/{reference}")
@@ -92,8 +99,10 @@ def undo(site: Here, me: Me, form: Ours) -> Response:
     """Take the last answer or skip back, and show it again."""
     if "submit" in form.values and site.signer.seek(me.name, form.get("item")):
         keep(site, me, form)
-    sheet = site.desk.undo(me.name)
-    return RedirectResponse(f"/item/{site.signer.hide(me.name, sheet.item.id)}" if sheet else "/?told=nothing", 303)
+    last = form.get("last", 64) if "last" in form.values else site.desk.last(me.name)
+    sheet = site.desk.undo(me.name, last) if last else None
+    nothing = "/?told=undone" if last else "/?told=nothing"
+    return RedirectResponse(f"/item/{site.signer.hide(me.name, sheet.item.id)}" if sheet else nothing, 303)
 
 
 @router.post("/draft")
@@ -177,6 +186,7 @@ def sheet_page(
         letters=LETTERS,
         progress=site.desk.progress(me.name),
         guideline=site.guideline,
+        last=site.desk.last(me.name),
         now=int(site.clock() * 1000),
         told=told,
         fault=fault,
