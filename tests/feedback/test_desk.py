@@ -353,6 +353,65 @@ def test_questions_to_the_admin_and_replies(tmp_path, place, clock):
         desk.reply("boss", "nothing", "Yes.")
 
 
+def test_a_questions_token_asks_once_and_only_that(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 2)
+    sheet = answer(desk, "ann-1")
+    for _ in range(2):
+        desk.ask("ann-1", "i0", "Is a tie allowed?", "form")
+    for text, of, token in (("Is it not?", "i0", "form"), ("Is a tie allowed?", "", "form"), ("Is a tie allowed?", "i0", sheet.submit)):
+        with pytest.raises(Used):
+            desk.ask("ann-1", of, text, token)
+    with pytest.raises(UserError, match="without its token"):
+        desk.ask("ann-1", "i0", "Is a tie allowed?", "ä")
+    assert [talk.text for talk in desk.questions()] == ["Is a tie allowed?"]
+
+
+def loaded(desk, tmp_path, left):
+    """The desk, after its items' file was written anew with these rows only."""
+    write(tmp_path, "items.jsonl", left)
+    desk.load()
+    return desk
+
+
+def test_a_row_that_was_taken_out_is_handed_out_no_more_and_its_answers_stay(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 4, "overlap: 2")
+    answer(desk, "ann-1")
+    late = desk.next("ann-3")
+    clock.minutes(11)
+    loaded(desk, tmp_path, rows(4)[2:])
+    assert counts(desk)["i0"][1] == 1 and desk.store.count == 1
+    assert desk.progress("ann-2") == Progress("work", 0, 2)
+    assert [answer(desk, "ann-2").item.id for _ in range(2)] == ["i2", "i3"] and desk.next("ann-2") is None
+    assert late.item.id == "i1" and desk.next("ann-3").item.id == "i2"
+    with pytest.raises(UserError, match="This item was taken out of the study"):
+        desk.submit("ann-3", late.submit, "i1", ORDER, 1, 1)
+    loaded(desk, tmp_path, rows(4))  # it is back, and room for one is left on i0
+    assert [answer(desk, "ann-2").item.id for _ in range(2)] == ["i1", "i0"] and desk.next("ann-2") is None
+    assert counts(desk)["i0"] == (2, 2, "")
+
+
+def test_nobody_repeats_or_decides_what_was_taken_out(tmp_path, place, clock):
+    page = (
+        "repeats: 0.5\noverlap: 2\ndisagreement: {below: 0.9, more: 0}\npeople: [{name: ann-1}, {name: ann-2}, {name: rev, role: reviewer}]"
+    )
+    desk = opened(study(tmp_path, rows(3, k=2), page, questions="[{task: pair}]"), place, clock)
+    for person, choice in (("ann-1", 0), ("ann-2", 1)):
+        for _ in range(3):
+            sheet = desk.next(person)
+            desk.submit(person, sheet.submit, sheet.item.id, {"pair.winner": "ab"[sheet.shown.index(choice)]}, 1, 1)
+    assert desk.progress("rev").open == 3
+    loaded(desk, tmp_path, rows(20, k=2, start=3))
+    assert desk.next("rev") is None and desk.progress("rev").open == 0
+    again = set()
+    while sheet := desk.next("ann-1"):
+        if sheet.item.id not in {f"i{n}" for n in range(23)}:
+            again.add(sheet.item.prompt.last)
+        desk.submit("ann-1", sheet.submit, sheet.item.id, {"pair.winner": "a"}, 1, 1)
+    assert again and not again & {"question 0", "question 1", "question 2"}
+    loaded(desk, tmp_path, rows(23, k=2))
+    assert desk.progress("rev").open == 3 and desk.next("rev").purpose == "adjudication"
+
+
 def test_expertise_routes_and_experts_are_spent_on_what_needs_them(tmp_path, place, clock):
     items = [*rows(2), *rows(2, start=2, expertise="medical")]
     page = "people: [{name: nurse, expertise: [medical]}, {name: clerk}]"

@@ -6,6 +6,7 @@ import pytest
 
 from tests.feedback.site.studies import come_in, field_in, form_in, item, opened, proof_in, site_of, study_at
 from tests.feedback.studies import Clock
+from tutelage.core.errors import Interrupted
 from tutelage.feedback.site.forms import DAY
 
 
@@ -198,6 +199,42 @@ def test_times_are_whole_milliseconds_within_a_day_or_the_pages_own(tmp_path, se
     ann.post("/submit", data={**form, "ranking.order": "1234", "total_ms": sent, "active_ms": sent})
     (event,) = site_of(app).store.events()
     assert (event.total_ms, event.active_ms) == ((7500, 7500) if kept is None else (kept, kept))
+
+
+def test_without_javascript_every_response_is_named(tmp_path):
+    app = opened(study_at(tmp_path, k=3))
+    ann = come_in(app, "ann-01")
+    page = ann.get("/")
+    refused = ann.post("/submit", data={**form_in(page.text), "ranking.order": "2 1"})
+    assert refused.status_code == 400 and "Response 3 has no rank yet." in refused.text
+    sheet = ann.get("/keys").text
+    assert "name every response, the last one too" in sheet and "left over is last" not in sheet
+    assert "left over is last" in page.text  # the sheet of keys on the page, where the script fills it in
+
+
+def test_a_question_that_is_sent_again_is_asked_once(tmp_path, monkeypatch):
+    app = opened(study_at(tmp_path, items=1))
+    ann = come_in(app, "ann-01")
+    asking = ann.get("/").text.split('action="/ask"')[1]
+    form = {**{name: field_in(asking, name) for name in ("proof", "item", "submit")}, "text": "May both be wrong?"}
+    desk = site_of(app).desk
+    ask = desk.ask
+
+    def cut(*given):
+        ask(*given)
+        raise Interrupted("the line was cut after it was stored")
+
+    monkeypatch.setattr(desk, "ask", cut)
+    away = ann.post("/ask", data=form)
+    assert away.status_code == 503 and "Try again" in away.text
+    monkeypatch.setattr(desk, "ask", ask)
+    again = away.text.split('action="/ask"')[1]
+    assert "Asked." in ann.post("/ask", data={name: field_in(again, name) for name in form}).text
+    assert [talk.text for talk in desk.questions()] == ["May both be wrong?"]
+    other = ann.post("/ask", data={**form, "text": "And may both be right?"})
+    assert other.status_code == 409 and "And may both be right?" in other.text
+    fresh = ann.get("/").text.split('action="/ask"')[1]
+    assert field_in(fresh, "submit") != form["submit"]
 
 
 def test_a_question_goes_to_the_admin_and_the_reply_comes_back(tmp_path):

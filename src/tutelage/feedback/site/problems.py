@@ -1,7 +1,7 @@
 """What goes wrong, said to the person: a page in words, or the same sentence as JSON; never a trace, never a lost answer.
 
-What was written in a form that is refused stands on the page that refuses it. Where the database is away while an answer comes in, the page that says so holds the answer and sends it again, under the same token,
-so that nothing is stored twice.
+What was written in a form that is refused stands on the page that refuses it. Where the database is away while an answer comes in,
+the page that says so holds the answer and sends it again, under the same token, so that nothing is stored twice.
 """
 
 import logging
@@ -40,9 +40,6 @@ def add_to(app: FastAPI) -> None:
     app.add_exception_handler(SQLAlchemyError, away)
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(
-        Exception, lambda request, error: say(request, 500, "A fault of ours", "It is noted. Nothing that was saved is lost.")
-    )
 
 
 def refused(request: Request, status: int, error: Exception) -> Response:
@@ -78,7 +75,9 @@ def say(
 
 def away(request: Request, error: Exception) -> Response:
     """The database is away: nothing is lost that the page still holds."""
-    log.error("%s %s: %s", request.method, request.url.path, error)
+    # The path as the route spells it: one that was asked for may hold a link that is good; and of an error no values of a statement.
+    asked = getattr(request.scope.get("route"), "path", "a page that there isn't")
+    log.error("%s %s: %s", request.method, asked, getattr(error, "orig", None) or error)
     answer = say(request, 503, "Not saved yet", AWAY, posted(request))
     answer.headers["Retry-After"] = "5"
     return answer
@@ -104,6 +103,17 @@ def http(request: Request, error: Exception) -> Response:
         405: ("Not that way", "This address can't be asked like that."),
     }.get(status, ("That didn't work", str(getattr(error, "detail", ""))))
     return say(request, status, headline, sentence)
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: the answer where something raised that nobody foresaw."""
+    await say(Request(scope), 500, "A fault of ours", "It is noted. Nothing that was saved is lost.")(scope, receive, send)
+
+
+async def foreign(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: the answer to a POST from another site's page."""
+    sentence = "This was sent by a page of another site. If you meant it, open our own page and do it there."
+    await say(Request(scope), 403, "Not from here", sentence)(scope, receive, send)
 
 
 async def too_large(scope: Scope, receive: Receive, send: Send) -> None:

@@ -67,6 +67,14 @@ def repeated(connection: sa.Connection, study: Study, item: Item, seat: Seat, po
         raise Used
 
 
+def asked_before(connection: sa.Connection, question: Event) -> bool:
+    """Whether a question was asked under this token already, in the same words."""
+    row = connection.execute(sa.select(events).where(events.c.id == question.id)).first()
+    there = None if row is None else event_of(row)
+    what = (question.kind, question.annotator, question.item, question.said)
+    return there is not None and what == (there.kind, there.annotator, there.item, there.said)
+
+
 def _content(event: Event) -> tuple[str, Mapping[str, object]]:
     return event.annotation.id if event.annotation else "", event.said
 
@@ -167,6 +175,8 @@ def _enter(connection: sa.Connection, study: Study, seat: Seat, now: float) -> i
     if seat.state == "answered":
         return 0
     if not has_room(connection, seat):
+        if not held.counts(connection, seat.of).overlap:
+            raise UserError("This item was taken out of the study. It was not stored; what you wrote is still here.")
         over = "your time for it was over" if seat.state == "expired" else "you had skipped it"
         raise UserError(f"Others have answered this item in the meantime; {over}. It was not stored; what you wrote is still here.")
     return 1

@@ -122,7 +122,8 @@ def _repeat(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | 
     again = seats.alias("again")
     had = sa.exists().where(again.c.person == came.who.name, again.c.of == seats.c.of, again.c.purpose == "repeat")
     mine = (seats.c.person == came.who.name, seats.c.state == "answered", seats.c.purpose == "work", seats.c.n < came.sheets - APART)
-    query = sa.select(items.c.id, items.c.k).join(seats, seats.c.of == items.c.id).where(*mine, ~had).order_by(seats.c.n)
+    there = sa.and_(seats.c.of == items.c.id, items.c.overlap > 0)  # not one that was taken out of the study
+    query = sa.select(items.c.id, items.c.k).join(seats, there).where(*mine, ~had).order_by(seats.c.n)
     left = [Chosen(row.id, row.k) for row in connection.execute(query).all()]
     return choice(left, "repeat", study.seed, came.who.name, came.sheets) if left else None
 

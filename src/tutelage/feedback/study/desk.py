@@ -136,7 +136,8 @@ class Desk:
             return answering.keep(connection, self.study, seat, submit, values, self.clock())
 
     def ask(self, name: str, item: str, text: str, submit: str = "") -> None:
-        """Ask the admin something about an item ("" for none). With a token, asking twice is asking once."""
+        """Ask the admin something about an item ("" for none). With a token, asking twice is asking once; Used where it carries something
+        else."""
         check_values({"text": text})
         said = answering.said_text(text)
         if not said:
@@ -145,8 +146,10 @@ class Desk:
             person.working(connection, name)
             of = returns(connection, name, item).seat.of if item else ""
             version = self.study.guideline.version
-            event = Event(submit or held.token(), "question", name, item=of, at=self.clock(), guideline=version, said={"text": said})
-            write(connection, [event])
+            asks = Posted(submit or held.token(), {}, 0, 0).submit
+            event = Event(asks, "question", name, item=of, at=self.clock(), guideline=version, said={"text": said})
+            if not write(connection, [event]) and not answering.asked_before(connection, event):
+                raise Used
 
     def talks(self, name: str) -> list[Talk]:
         """The person's own questions and their replies, latest first."""

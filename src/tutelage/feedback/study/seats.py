@@ -19,6 +19,8 @@ from tutelage.feedback.store.events import Purpose
 from tutelage.feedback.study.tables import items, seats
 
 KEPT = ("person", "item", "of", "purpose", "state", "since", "expires", "submit", "n")
+ASIDE = "aside"
+"""An item's review that was wanted, when the item was taken out of the study."""
 State = Literal["leased", "answered", "skipped", "expired"]
 
 
@@ -129,8 +131,9 @@ def count(connection: sa.Connection, item: str, load: int = 0, answers: int = 0)
 
 
 def set_review(connection: sa.Connection, item: str, review: str) -> None:
-    """`wanted`, `leased`, `done` or nothing."""
-    connection.execute(items.update().where(items.c.id == item).values(review=review))
+    """`wanted`, `leased`, `done` or nothing; of an item that was taken out of the study none is wanted any more."""
+    said = sa.case((items.c.overlap > 0, review), else_=ASIDE) if review == "wanted" else review
+    connection.execute(items.update().where(items.c.id == item).values(review=said))
 
 
 def took(connection: sa.Connection, one: Seat) -> None:

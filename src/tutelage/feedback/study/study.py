@@ -24,6 +24,7 @@ from tutelage.core.rows import read_rows
 from tutelage.core.settings import Located, Plain, build, located, read_yaml
 from tutelage.core.text import content_id
 from tutelage.feedback.study.items import Item, Role, read_items
+from tutelage.feedback.study.keys import check_keys
 from tutelage.feedback.study.questions import Question, normal
 
 __all__ = ["Disagreement", "Gold", "Member", "Question", "Responses", "Screening", "Study", "Webhook", "read_study"]
@@ -159,7 +160,7 @@ class Study:
     suggestions: Literal["after", "never"] = "after"
     """When an item's AI suggestion is shown: after the vote, or never."""
     keys: dict[str, str] = field(default_factory=dict[str, str])
-    """Single keys by command, where others than the usual are wanted: {undo: z}."""
+    """Single keys by command (undo, skip, flags, guideline, columns, ask, help), where others than the usual are wanted: {undo: z}."""
     pay_per_hour: Annotated[float, Ge(0.0)] | None = None
     """For the sum that the admin's page shows; in `currency`."""
     currency: str = "$"
@@ -173,8 +174,6 @@ class Study:
         for what, names in (("questions", [q.name for q in self.questions]), ("people", [p.name for p in self.people])):
             if len(set(names)) < len(names):
                 raise ValueError(f"two of its {what} have the same name; give each its own")
-        if len(set(self.keys.values())) < len(self.keys):
-            raise ValueError("two of its keys are the same")
 
     @cached_property
     def guideline(self) -> Guideline:
@@ -243,6 +242,7 @@ def _resolved(file: Located, folder: Path) -> Plain:
     tree: dict[str, Any] = dict(file.tree)
     if isinstance(tree.get("questions"), list):
         tree["questions"] = [normal(given, file, ("questions", at)) for at, given in enumerate(tree["questions"])]
+    check_keys(tree.get("keys"), file)
     for place in PATHS:
         tree = _absolute(tree, place, folder)
     store = tree.get("store", "study.sqlite")

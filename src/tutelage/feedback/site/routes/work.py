@@ -18,6 +18,7 @@ from tutelage.feedback.site.site import Here, Site
 from tutelage.feedback.site.views import turn_text, view_of
 from tutelage.feedback.site.visitors import Me, Ours, Visitor
 from tutelage.feedback.study.arrival import Used
+from tutelage.feedback.study.seats import token
 from tutelage.feedback.study.sheet import Receipt, Sheet
 
 router = APIRouter(include_in_schema=False)
@@ -120,7 +121,7 @@ def ask(site: Here, me: Me, form: Ours) -> Response:
     text = form.get("text", 5000)
     if not text:
         raise UserError("A question has words; that one was empty.")
-    site.desk.ask(me.name, site.signer.seek(me.name, reference), text)
+    site.desk.ask(me.name, site.signer.seek(me.name, reference), text, form.get("submit"))
     return RedirectResponse(f"/item/{quote(reference)}?told=asked&show=1", 303)
 
 
@@ -187,6 +188,7 @@ def sheet_page(
         progress=site.desk.progress(me.name),
         guideline=site.guideline,
         last=site.desk.last(me.name),
+        asks=token(),
         now=int(site.clock() * 1000),
         told=told,
         fault=fault,

@@ -55,7 +55,8 @@ export function drafts(form, saved, tell) {
   const kept = localStorage.getItem(place);
   if (kept) {
     fill(form, new URLSearchParams(kept));
-    changed();
+    if (text() === sent) localStorage.removeItem(place);
+    else changed();
   }
   return { changed, forget: () => (clearTimeout(timer), (over = true), localStorage.removeItem(place)) };
 }

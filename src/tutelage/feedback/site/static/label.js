@@ -197,7 +197,10 @@ const press = (name) => {
 function escape() {
   if (help.open) help.close();
   else if (typing(document.activeElement) || document.activeElement?.closest(".card-more, .asides")) document.activeElement.blur();
-  else go(null);
+  else {
+    document.activeElement?.blur(); // choices, too, give the arrows back
+    go(null);
+  }
   return true;
 }
 
