@@ -240,3 +240,41 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path):
         door = Door(Address(port=taken.getsockname()[1]))
         with pytest.raises(UserError, match=r"cannot be listened on .* --port"):
             run(load(page(tmp_path, PAGE)), tmp_path / "run", Silent(), door=door)
+
+
+TEAM = "schema: 1\ntitle: Ours\nstore: team.sqlite\npeople: [{name: kim}]\n"
+
+
+def test_a_model_that_is_trained_anew_is_judged_anew(tmp_path: Path):
+    """The team's store keeps what was said of the old one's answers; none of it is the new one's."""
+    (tmp_path / "ours.yaml").write_text(TEAM)
+    text = COMPARED.replace("by: people", f"by: people, study: {tmp_path / 'ours.yaml'}").replace("overlap: 2", "overlap: 1")
+    counted = []
+    for tokens in (12000, 16000):
+        heard = Heard()
+        with meanwhile(heard, ("kim",), prefer):
+            outcome = run(load(page(tmp_path, text.replace("12000", str(tokens)))), tmp_path / "run", heard, door=ANY)
+        assert any("waits for people: 0 of " in line for line in heard.said), heard.said
+        counted.append(Store(tmp_path / "team.sqlite", create=False).count)
+        told = json.loads((outcome.artifacts["eval"].path / "report.json").read_text())["evals"]["preferred"]["other"]
+        assert told["n"] == 4
+    assert counted[1] > counted[0]
+
+
+def test_a_policy_that_is_trained_anew_is_judged_anew(tmp_path: Path):
+    (tmp_path / "ours.yaml").write_text(TEAM + "questions: [{task: ranking}]\n")
+    text = PAGE.replace("by: people", f"by: people, study: {tmp_path / 'ours.yaml'}").replace(", without: [ann-02]", "")
+    for tokens in (8000, 9000):
+        heard = Heard()
+        with meanwhile(heard, ("kim",), judge):
+            changed = text.replace("overlap: 2", "overlap: 1").replace("8000", str(tokens))
+            outcome = run(load(page(tmp_path, changed)), tmp_path / "run", heard, door=ANY)
+        assert outcome.artifacts["judged"].results["annotators"] == {"kim": 6}
+
+
+@pytest.mark.parametrize("fault", ["overlpa: 2", "guidelines: nowhere.md", "people: [{name: ''}]"])
+def test_a_fault_in_the_page_is_told_before_anything_runs(tmp_path: Path, fault: str):
+    (tmp_path / "ours.yaml").write_text(f"schema: 1\ntitle: Ours\n{fault}\n")
+    for text in (PAGE, COMPARED):
+        with pytest.raises(UserError, match=r"ours.yaml|nowhere.md"):
+            load(page(tmp_path, text.replace("by: people", f"by: people, study: {tmp_path / 'ours.yaml'}")))

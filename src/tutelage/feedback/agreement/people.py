@@ -4,6 +4,7 @@ Reliability is the share of a person's votes that are right by Dawid-Skene's pos
 somebody else judged too; a person who answers the opposite has nearly none. All shares are clustered by prompt.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -45,10 +46,16 @@ class Person:
 
 def sheets(annotations: Iterable[Annotation]) -> list[Annotation]:
     """One annotation of each sheet: several questions that were answered together have one time between them, and it is counted once.
-    Annotations that don't say when they were made are sheets of their own."""
+    Where it isn't known when they were made, questions on the same responses that took the same time are one sheet."""
     found: dict[object, Annotation] = {}
+    times = Counter[object]()
     for annotation in annotations:
-        key = (annotation.annotator, annotation.prompt.id, annotation.at) if annotation.at else object()
+        key: tuple[object, ...] = (annotation.annotator, annotation.prompt.id, annotation.at)
+        if not annotation.at:
+            item = (*key, *(r.id for r in annotation.responses), annotation.seconds)
+            question = (*item, annotation.task, annotation.aspect)
+            times[question] += 1
+            key = (*item, times[question])
         found.setdefault(key, annotation)
     return list(found.values())
 

@@ -15,6 +15,7 @@ import json
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -122,13 +123,28 @@ def write(annotations: Iterable[Annotation], name: str) -> list[Row]:
 def _row(form: Format, record: Record, name: str, given: Given) -> Iterator[Annotation | Passed]:
     if not form.recognize(record.values):
         raise UserError(f"{record.where}: this row is not of the format {name}; it has {', '.join(record.values) or 'no fields'}")
-    for one in form.read(record, given):
-        if isinstance(one, Annotation):
-            try:
-                answer_of(one)
-            except UserError as error:
-                raise UserError(f"{record.where}: {error}") from None
-        yield one
+    try:
+        for one in form.read(record, given):
+            if isinstance(one, Annotation):
+                _check(one, record)
+            yield one
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:  # files can be broken in more ways than forms can say
+        raise UserError(f"{record.where}: a field of this row has a form that {name} doesn't have ({error!r})") from error
+
+
+def _check(one: Annotation, record: Record) -> None:
+    """UserError unless answer, weight and time are such."""
+    try:
+        answer_of(one)
+    except UserError as error:
+        raise UserError(f"{record.where}: {error}") from None
+    if one.at:
+        try:
+            datetime.fromisoformat(one.at)
+        except ValueError:
+            raise UserError(f"{record.where}: {one.at!r} is no time; ISO 8601 would be right, 2026-11-20T14:05:00Z") from None
+    if isinstance(one.weight, bool) or not one.weight >= 0:
+        raise UserError(f"{record.where}: the weight {one.weight!r} is no number from 0 up")
 
 
 def _lost(annotation: Annotation, back: Sequence[Annotation], name: str) -> str:

@@ -224,14 +224,20 @@ class Study:
 def read_study(path: Path | str, overrides: Iterable[str] = ()) -> Study:
     """The study in a file, with `path=value` overrides. UserError for any fault in it or in the files that it names: file, line or
     row, field, what would be right."""
+    study = page_of(path, overrides)
+    for _item in read_rows(study.items):
+        break  # no such file, or an empty one, is said before the site opens
+    return study
+
+
+def page_of(path: Path | str, overrides: Iterable[str] = ()) -> Study:
+    """The same, its items not looked for."""
     path = Path(path)
     file = read_yaml(path)
     for text in overrides:
         file = file.overridden(text)
     study = build(Study, _resolved(file, path.parent), file.name, file.lines)
     _ = study.guideline
-    for _item in read_rows(study.items):
-        break  # no such file, or an empty one, is said before the site opens
     return study
 
 
