@@ -66,6 +66,10 @@ def test_a_page_says_a_whole_study(page, tmp_path):
     assert {q.name for q in made.questions} == {"order", "score"}
 
 
+def test_keys_may_change_places(page):
+    assert page("undo: u, skip: s", "undo: s, skip: u").keys == {"undo": "s", "skip": "u"}
+
+
 def test_the_version_of_the_guidelines_is_their_text(page, tmp_path):
     before = page().guideline.version
     (tmp_path / "guidelines.md").write_text("# Be kind\n")
@@ -101,7 +105,16 @@ def test_the_version_of_the_guidelines_is_their_text(page, tmp_path):
         ("items: items.jsonl", "items: nowhere.jsonl", r"nowhere\.jsonl: no such file"),
         ("name: boss", "name: ann-01", r"two of its people have the same name"),
         ("role: admin", "role: chief", r"people\.1\.role: .*'chief' is not one of annotator, reviewer, admin"),
-        ("skip: s", "skip: u", r"two of its keys are the same"),
+        ("skip: s", "skip: u", r"line 18: keys\.undo: 'u' is the key of skip already; give skip another key, too"),
+        ("keys: {undo: u, skip: s}", "keys: {undo: s}", r"line 18: keys\.undo: 's' is the key of skip already; give skip another key"),
+        ("undo: u", "udno: z", r"line 18: keys\.udno: there is no such command; did you mean 'undo'"),
+        ("undo: u", "x: z", r"line 18: keys\.x: there is no such command; commands are undo, skip, flags"),
+        ("undo: u", 'undo: "1"', r"line 18: keys\.undo: digits and = rank and pick responses, so 1 can't be the key of undo"),
+        ("undo: u", "undo: 1", r"line 18: keys\.undo: digits and = rank"),
+        ("undo: u", 'undo: "="', r"line 18: keys\.undo: digits and = rank"),
+        ("undo: u", "undo: ctrl+z", r"line 18: keys\.undo: 'ctrl\+z' is no single key; give one sign, like z"),
+        ("undo: u", 'undo: " "', r"line 18: keys\.undo: ' ' is no single key"),
+        ("undo: u", "undo: [z]", r"line 18: keys\.undo: .* is no single key"),
         ("https://example.org/hook", "ftp://example.org", r"webhooks\.0: .*is no address"),
         ("study.sqlite", "mysql://x/y", r"line 3: store: a store is a file for SQLite, or a postgresql:// address"),
         ("lease_minutes: 10", "lease_minutes: 0", r"lease_minutes: 0.* is out of range"),

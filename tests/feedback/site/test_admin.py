@@ -249,6 +249,14 @@ def screening(folder):
     return app
 
 
+def test_the_export_page_names_a_command_that_works(done, tmp_path, monkeypatch):
+    page = come_in(done, "boss").get("/admin/export").text
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(commands, page.split("<code>tutelage label ")[1].split("</code>")[0].split())
+    assert made.exit_code == 0, made.output
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == site_of(done).store.count
+
+
 def test_what_was_written_in_the_screening_is_graded_and_the_admin_decides(tmp_path):
     app = screening(tmp_path)
     boss = come_in(app, "boss")

@@ -47,6 +47,29 @@ def test_opening_a_link_does_nothing_before_the_button(tmp_path):
     assert client.post(link(app, "ann-01"), data={"proof": "made up"}).status_code == 403
 
 
+@pytest.mark.parametrize("said", ["cross-site", "same-site", "else"])
+def test_another_sites_page_cannot_post_here_even_with_a_good_link(tmp_path, said):
+    app = opened(study_at(tmp_path))
+    at = link(app, "ann-01")
+    client = TestClient(app, follow_redirects=False)
+    form = {"proof": proof_in(client.get(at, headers={"sec-fetch-site": "cross-site"}).text)}  # a link in a mail may be opened
+    answer = client.post(at, data=form, headers={"sec-fetch-site": said})
+    assert answer.status_code == 403 and "a page of another site" in answer.text and "set-cookie" not in answer.headers
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    for ours in ({"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}, {}):
+        assert client.post(at, data=form, headers=ours).status_code == 303
+    refused = client.post("/api/skip", json={}, headers={**token(app, "ann-01"), "sec-fetch-site": said})
+    assert refused.status_code == 403 and "another site" in refused.json()["error"]
+
+
+def test_a_link_that_is_good_is_not_in_the_log(tmp_path, caplog):
+    app = opened(study_at(tmp_path))
+    at = link(app, "ann-01")
+    (tmp_path / "study.sqlite").rename(tmp_path / "gone")
+    assert TestClient(app).get(at).status_code == 503
+    assert "GET /join/{token}: " in caplog.text and at.removeprefix("/join/") not in caplog.text
+
+
 def test_the_session_is_in_one_cookie_that_scripts_and_other_sites_dont_get(tmp_path):
     app = opened(study_at(tmp_path), secure=True)
     client = TestClient(app, base_url="https://label.example.org")
@@ -292,6 +315,18 @@ def test_a_fault_of_ours_shows_no_trace(tmp_path, monkeypatch):
     assert (
         answer.status_code == 500 and "Traceback" not in answer.text and "division" not in answer.text and "A fault of ours" in answer.text
     )
+    assert "script-src 'self'" in answer.headers["content-security-policy"] and answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    with pytest.raises(ZeroDivisionError):  # it goes on to whoever serves the site, who notes it
+        come_in(app, "ann-01").get("/history")
+
+
+@pytest.mark.parametrize("place", ["²", "٢", "9", "-1", ""])
+def test_a_flag_on_no_response_is_refused_in_words(tmp_path, place):
+    app = opened(study_at(tmp_path, questions="[{task: ranking, flags: table_3}]"))
+    ann = come_in(app, "ann-01")
+    answer = ann.post("/submit", data={**form_in(ann.get("/").text), "ranking.order": "1234", f"ranking.flag.{place}.opinion": "on"})
+    assert answer.status_code == 400 and "There is no flag" in answer.text and site_of(app).store.count == 0
 
 
 def test_a_real_server_answers_a_large_body_before_it_hangs_up(tmp_path):

@@ -77,7 +77,11 @@ class Figures:
         with self.desk.database.reading() as connection:
             if connection is None:
                 return None
-            people = connection.execute(sa.select(sa.func.sum(items.c.wanted)).where(items.c.role == "work")).scalar()
+            people = connection.execute(
+                sa.select(sa.func.sum(sa.case((items.c.wanted < items.c.answers, items.c.answers), else_=items.c.wanted))).where(
+                    items.c.role == "work"
+                )
+            ).scalar()
         return int(people or 0) or None
 
 

@@ -149,7 +149,8 @@ def repeatable(connection: sa.Connection, who: Person, states: Sequence[State] =
     again = seats.alias("again")
     had = sa.exists().where(again.c.person == who.name, again.c.of == seats.c.of, again.c.purpose == "repeat")
     mine = (seats.c.person == who.name, seats.c.state.in_(states), seats.c.purpose == "work", ~had, *wanted(who))
-    query = sa.select(seats.c.n, items.c.id, items.c.k).join(seats, seats.c.of == items.c.id).where(*mine).order_by(seats.c.n)
+    there = sa.and_(seats.c.of == items.c.id, items.c.overlap > 0)  # not one that was taken out of the study
+    query = sa.select(seats.c.n, items.c.id, items.c.k).join(seats, there).where(*mine).order_by(seats.c.n)
     return [(row.n, Chosen(row.id, row.k)) for row in connection.execute(query).all()]
 
 

@@ -75,7 +75,7 @@ class Question:
             if not name.startswith("flag.") or not value:
                 continue
             place, _, flag = name.removeprefix("flag.").partition(".")
-            if flag not in known or not place.isdigit() or int(place) >= len(shown):
+            if flag not in known or place not in (str(n) for n in range(len(shown))):
                 raise UserError(f"There is no flag {flag!r} on response {place} here.")
             found.append((shown[int(place)], flag))
         return tuple(sorted(found))

@@ -26,6 +26,7 @@ from tutelage.core.settings import Located, Plain, build, located, read_yaml
 from tutelage.core.text import content_id
 from tutelage.feedback.study import known
 from tutelage.feedback.study.items import Item, Role, read_items
+from tutelage.feedback.study.keys import check_keys
 from tutelage.feedback.study.questions import Question, apart, normal
 
 __all__ = ["Disagreement", "Gold", "Member", "Question", "Responses", "Screening", "Study", "Webhook", "read_study"]
@@ -161,7 +162,7 @@ class Study:
     suggestions: Literal["after", "never"] = "after"
     """When an item's AI suggestion is shown: after the vote, or never."""
     keys: dict[str, str] = field(default_factory=dict[str, str])
-    """Single keys by command, where others than the usual are wanted: {undo: z}."""
+    """Single keys by command (undo, skip, flags, guideline, columns, ask, help), where others than the usual are wanted: {undo: z}."""
     pay_per_hour: Annotated[float, Ge(0.0)] | None = None
     """For the sum that the admin's page shows; in `currency`."""
     currency: str = "$"
@@ -181,8 +182,6 @@ class Study:
                 raise ValueError(
                     f"the questions {both} have one task and one aspect, so nothing tells their answers apart; give each its own"
                 )
-        if len(set(self.keys.values())) < len(self.keys):
-            raise ValueError("two of its keys are the same")
 
     @cached_property
     def guideline(self) -> Guideline:
@@ -265,6 +264,7 @@ def _resolved(file: Located, folder: Path) -> Plain:
     tree: dict[str, Any] = dict(file.tree)
     if isinstance(tree.get("questions"), list):
         tree["questions"] = apart([normal(given, file, ("questions", at)) for at, given in enumerate(tree["questions"])])
+    check_keys(tree.get("keys"), file)
     for place in PATHS:
         tree = _absolute(tree, place, folder)
     store = tree.get("store", "study.sqlite")

@@ -132,7 +132,7 @@ def exports(site: Here, me: Me) -> Response:
     rows = [
         {"name": name, "rows": said, "path": f"/admin/export/{key}.jsonl", "file": f"{key}.jsonl"} for key, (name, said) in FILES.items()
     ]
-    return admin_page(site, me, "export", "Export", exports=rows)
+    return admin_page(site, me, "export", "Export", exports=rows, store=site.store.place)
 
 
 @router.get("/export/{key}.jsonl")
