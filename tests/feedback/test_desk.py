@@ -58,6 +58,12 @@ def test_an_answer_becomes_an_annotation_with_all_that_is_known_of_it(tmp_path, 
     assert first.said == {"question": "order", "note": "hm"} and second.said == {"question": "likert"}
 
 
+def test_equal_answers_to_two_questions_of_one_task_stay_two(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1, questions="[{task: likert, name: helpful}, {task: likert, name: honest}]")
+    answer(desk, "ann-1", {f"{name}.value-{n}": "4" for name in ("helpful", "honest") for n in range(3)})
+    assert sorted(a.aspect for a in desk.store.read()) == ["helpful", "honest"] and desk.store.annotators() == {"ann-1": 2}
+
+
 def test_the_sheet_tells_nothing_that_is_not_to_be_told(tmp_path, place, clock):
     signed = [{"text": "a", "by": "gpt-9"}, {"text": "b", "by": "ours"}]
     row = {"prompt": "q", "responses": signed, "suggestion": "B, surely", "warning": "blood"}

@@ -15,13 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.feedback import writer
 from tests.recipes.pages import page
 from tutelage.core.errors import UserError
 from tutelage.core.progress import Silent
 from tutelage.core.run import Run
 from tutelage.feedback.site.address import Address
 from tutelage.feedback.store import Store
-from tutelage.recipes import lineage
+from tutelage.feedback.study.desk import Desk
+from tutelage.recipes import lineage, people
 from tutelage.recipes.door import Door
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
@@ -278,3 +280,19 @@ def test_a_fault_in_the_page_is_told_before_anything_runs(tmp_path: Path, fault:
     for text in (PAGE, COMPARED):
         with pytest.raises(UserError, match=r"ours.yaml|nowhere.md"):
             load(page(tmp_path, text.replace("by: people", f"by: people, study: {tmp_path / 'ours.yaml'}")))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_stage_goes_on_without_who_was_erased(tmp_path: Path, given: bool):
+    (tmp_path / "items.jsonl").write_text('{"prompt": "q", "responses": ["a", "b"]}\n')
+    (tmp_path / "page.yaml").write_text("schema: 1\noverlap: 2\n")
+    own = {"title": "T", "questions": [{"task": "pair"}], "people": people.enough_for(2)}
+    page = tmp_path / "page.yaml" if given else None
+    made = people.study_of(tmp_path, page, own)
+    assert [member.name for member in made.people] == ["admin", "ann-01", "ann-02"]
+    store = Store(made.store)
+    store.append([writer.annotation(0, annotator="ann-01")])
+    store.erase("ann-01")
+    again = people.study_of(tmp_path, page, own)
+    assert [member.name for member in again.people] == ["admin", "ann-02"]
+    Desk(again, store).load()

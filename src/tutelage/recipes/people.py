@@ -35,6 +35,8 @@ LOOK = 1.0
 def study_of(folder: Path, given: Path | None, own: Mapping[str, Plain]) -> Study:
     """The stage's study: what it says itself (title, questions, overlap, people), under what a page of the user's says. Items are the
     stage's own. UserError for a fault in the page."""
+    if "people" in own:
+        own = {**own, "people": _still_there(folder, own["people"])}
     if given is None:
         write_atomic(folder / PAGE, write_yaml({"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
         return read_study(folder / PAGE)
@@ -55,10 +57,18 @@ def _beside(given: Path, ours: Mapping[str, Plain]) -> list[str]:
     return [f"{name}={json.dumps(value)}" for name, value in ours.items() if name == "items" or name not in theirs]
 
 
+def _still_there(folder: Path, people: Plain) -> Plain:
+    """Those of the people who were not erased from the stage's answers; a page that names such a one isn't opened."""
+    if not isinstance(people, list):
+        return people
+    names = [one["name"] for one in people if isinstance(one, dict)]
+    gone = Store(folder / ANSWERS).erased(map(str, names))
+    return [one for one in people if not (isinstance(one, dict) and one["name"] in gone)]
+
+
 def wanted(study: Study) -> int:
     """Answers that a whole study has."""
-    people = sum(item.overlap or study.overlap for item in read_items(study.items, "work"))
-    return people * len(study.questions)
+    return sum((item.overlap or study.overlap) * len(study.asked(len(item.responses))) for item in read_items(study.items, "work"))
 
 
 def given(study: Study, store: Store, purposes: Sequence[Purpose] = ("work",)) -> list[Annotation]:

@@ -1,6 +1,5 @@
 """Who may do what: links, sessions, forms, roles, rates, sizes, headers; and that one person never sees another's work."""
 
-import json
 import re
 import time
 
@@ -9,10 +8,10 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
-from tests.feedback.site.studies import MODELS, come_in, field_in, form_in, item, link, opened, proof_in, served, site_of, study_at, token
+from tests.feedback.site.studies import come_in, field_in, form_in, link, opened, proof_in, served, site_of, study_at, token
 from tutelage.core.errors import Interrupted
 from tutelage.feedback.site.guard import LARGEST
-from tutelage.feedback.site.signing import Claim, Refused, Signer
+from tutelage.feedback.site.signing import Claim, Signer
 from tutelage.feedback.site.site import KNOWN
 
 PAGES = ("/", "/history", "/guideline", "/keys", "/me", "/admin", "/admin/people", "/admin/questions", "/admin/log", "/admin/export")
@@ -208,27 +207,6 @@ def test_what_is_done_by_command_counts_within_a_second(tmp_path):
     assert ann.get("/").status_code == 401
 
 
-def test_no_page_header_or_json_names_a_model_another_person_or_a_purpose(tmp_path):
-    rows = [item(n, 3) for n in range(3)]
-    gold = item(5, 3, {"answer": {"ranking": {"tiers": [[0], [1], [2]]}}, "explanation": "a secret reason"})
-    (tmp_path / "gold.jsonl").write_text(json.dumps(gold) + "\n")
-    app = opened(study_at(tmp_path, rows=rows, more="gold: {items: gold.jsonl, rate: 0.5}\nrepeats: 0.2"))
-    ann = come_in(app, "ann-01")
-    seen = []
-    for _ in range(6):
-        page = ann.get("/")
-        seen += [page.text, str(page.headers), ann.get("/api/next", headers=token(app, "ann-01")).text]
-        if 'id="answer"' not in page.text:
-            break
-        answer = ann.post("/submit", data={**form_in(page.text), "ranking.order": "123"}, headers={"accept": "application/json"})
-        seen += [answer.text, str(answer.headers)]
-    for path in ("/history", "/me", "/api/history", "/api/export", "/api/stats", "/openapi.json"):
-        seen.append(ann.get(path, headers=token(app, "ann-01")).text)
-    for text in seen:
-        for word in (*MODELS, "ann-02", '"gold"', "secret reason", "repeat"):
-            assert word not in text, (word, text[:300])
-
-
 def test_every_answer_has_the_headers(tmp_path):
     app = opened(study_at(tmp_path))
     ann = come_in(app, "ann-01")
@@ -349,22 +327,6 @@ def test_a_flag_on_no_response_is_refused_in_words(tmp_path, place):
     ann = come_in(app, "ann-01")
     answer = ann.post("/submit", data={**form_in(ann.get("/").text), "ranking.order": "1234", f"ranking.flag.{place}.opinion": "on"})
     assert answer.status_code == 400 and "There is no flag" in answer.text and site_of(app).store.count == 0
-
-
-def test_references_say_nothing_and_are_a_persons_own():
-    signer = Signer("a secret of at least thirty-two characters")
-    for name in ("gpt-nonesuch/1", "x" * 200, "ä", "a"):
-        hidden = signer.hide("ann-01", name)
-        assert signer.seek("ann-01", hidden) == name and "nonesuch" not in hidden
-        assert hidden == signer.hide("ann-01", name) != signer.hide("ann-02", name)
-        for person, reference in (
-            ("ann-02", hidden),
-            ("ann-01", hidden[:-2]),
-            ("ann-01", ("B" if hidden[0] == "A" else "A") + hidden[1:]),
-            ("ann-01", "ä"),
-        ):
-            with pytest.raises(Refused):
-                signer.seek(person, reference)
 
 
 def test_a_real_server_answers_a_large_body_before_it_hangs_up(tmp_path):

@@ -28,9 +28,9 @@ from tutelage.feedback.study.study import Study
 def build(study: Study, store: Store, desk: Desk, secret: str, secure: bool = False) -> FastAPI:
     """The app; `secure` where people come by https."""
     pages = Pages(study.title, {**COMMANDS, **study.keys})
-    site = Site(
-        study, store, desk, People(study, store, desk.clock), Signer(secret), pages, Figures(study, store, desk), secure, clock=desk.clock
-    )
+    signer = Signer(secret, desk.longest())
+    figures = Figures(study, store, desk)
+    site = Site(study, store, desk, People(study, store, desk.clock), signer, pages, figures, secure, clock=desk.clock)
     app = FastAPI(title=study.title, description=api.ABOUT, docs_url=None, redoc_url=None, lifespan=telling)
     app.state.site = site
     for routes in (work, own, admin, screening, api, api_admin):

@@ -36,16 +36,19 @@ class Posted:
     values: Mapping[str, str]
     active_ms: int
     total_ms: int
+    """Both within 0 and MOST_MS."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.submit) <= 64 or not self.submit.isascii() or not self.submit.isprintable():
             raise UserError("The form came without its token. Open the page again.")
+        for name in ("active_ms", "total_ms"):
+            object.__setattr__(self, name, max(0, min(getattr(self, name), MOST_MS)))
 
 
 def answer(connection: sa.Connection, study: Study, item: Item, seat: Seat, posted: Posted, now: float) -> None:
     """Store an answer. UserError: an incomplete form, too late."""
     entered = _enter(connection, study, seat, now)
-    write(connection, [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.questions)])
+    write(connection, [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.asked(len(item.responses)))])
     first = seat.state != "answered"
     held.change(
         connection,
@@ -62,7 +65,7 @@ def answer(connection: sa.Connection, study: Study, item: Item, seat: Seat, post
 def repeated(connection: sa.Connection, study: Study, item: Item, seat: Seat, posted: Posted, now: float) -> None:
     """Nothing, where a form that was sent before says what it said then, and that stands. Used."""
     stands = answered(connection, study, [seat]) if (seat.state, seat.submit) == ("answered", posted.submit) else []
-    again = [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.questions)]
+    again = [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.asked(len(item.responses)))]
     if [_content(event) for event in stands] != [_content(event) for event in again]:
         raise Used
 
@@ -103,15 +106,16 @@ def has_room(connection: sa.Connection, seat: Seat) -> bool:
     return {"work": there.room, "adjudication": there.review == "wanted"}.get(seat.purpose, True)
 
 
-def skip(connection: sa.Connection, study: Study, seat: Seat, submit: str, reason: str, now: float) -> None:
+def skip(connection: sa.Connection, study: Study, seat: Seat, posted: Posted, reason: str, now: float) -> None:
     """Give an item back for good. UserError where it isn't leased."""
     if seat.state not in ("leased", "expired"):
         raise UserError("This item is done already. Undo takes an answer back.")
     said = {"reason": said_text(reason)} if reason.strip() else {}
-    write(connection, [_plain("skip", study, seat, submit, now, said)])
+    timed = replace(_plain("skip", study, seat, posted.submit, now, said), active_ms=posted.active_ms, total_ms=posted.total_ms)
+    write(connection, [timed])
     if seat.state == "leased":
         held.release(connection, seat, "skipped")
-    held.change(connection, replace(seat, state="skipped", submit=submit, since=now, draft={}))
+    held.change(connection, replace(seat, state="skipped", submit=posted.submit, since=now, draft={}))
 
 
 def undo(connection: sa.Connection, study: Study, seat: Seat, now: float) -> Seat:
@@ -192,7 +196,6 @@ def _late(study: Study, seat: Seat) -> str:
 def _event(study: Study, item: Item, seat: Seat, question: Question, n: int, posted: Posted, now: float) -> Event:
     said = question.answer(posted.values, seat.shown)
     said.check(len(item.responses))
-    active, total = (max(0, min(ms, MOST_MS)) for ms in (posted.active_ms, posted.total_ms))
     annotation = Annotation(
         item.prompt,
         item.responses,
@@ -201,7 +204,7 @@ def _event(study: Study, item: Item, seat: Seat, question: Question, n: int, pos
         seat.person,
         shown=seat.shown,
         guideline=study.guideline.version,
-        seconds=active / 1000,
+        seconds=posted.active_ms / 1000,
         at=clock(now),
         flags=question.flagged(posted.values, seat.shown),
         aspect=question.aspect,
@@ -210,8 +213,8 @@ def _event(study: Study, item: Item, seat: Seat, question: Question, n: int, pos
     return replace(
         _plain("annotation", study, seat, posted.submit, now, {"question": question.name, **({"note": note} if note else {})}),
         n=n,
-        active_ms=active,
-        total_ms=total,
+        active_ms=posted.active_ms,
+        total_ms=posted.total_ms,
         supersedes=seat.submit if seat.state in ("answered", "skipped") else None,
         annotation=annotation,
     )

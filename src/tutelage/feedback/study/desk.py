@@ -16,6 +16,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from tutelage.core.errors import UserError
+from tutelage.core.text import content_id
 from tutelage.feedback.store import Store
 from tutelage.feedback.store.events import Event, submitted, write
 from tutelage.feedback.study import answering, assign, log, person, progress, reading
@@ -54,6 +55,12 @@ class Desk:
             person.enroll(connection, self.study, self.clock())
         self.database.learn()
         self._shelf.clear()
+
+    def longest(self) -> int:
+        """Bytes of the longest name that an item has before anybody, repeats included."""
+        with self.database.reading() as connection:
+            names: list[str] = [] if connection is None else list(connection.execute(sa.select(items.c.id)).scalars())
+            return max(len(name.encode()) for name in [content_id(""), *names])
 
     def close(self) -> None:
         """Close the desk's connections; it may be used again."""
@@ -97,14 +104,14 @@ class Desk:
             store(connection, self.study, what, came.seat, posted, now)
         return reading.receipt(self.study, what, came.seat, posted, came.used is None)
 
-    def skip(self, name: str, submit: str, item: str, reason: str = "") -> Receipt:
+    def skip(self, name: str, submit: str, item: str, reason: str = "", active_ms: int = 0, total_ms: int = 0) -> Receipt:
         """Give an item back for good: others get it, this person doesn't. Used as above."""
         check_values({"reason": reason})
-        posted = Posted(submit, {}, 0, 0)
+        posted = Posted(submit, {}, active_ms, total_ms)
         with self.database.turn() as connection:
             came = returns(connection, name, item, submit)
             if came.used is None:
-                answering.skip(connection, self.study, came.seat, posted.submit, reason, self.clock())
+                answering.skip(connection, self.study, came.seat, posted, reason, self.clock())
             elif (came.used, came.seat.state, came.seat.submit) != ("skip", "skipped", submit):
                 raise Used
         return Receipt(submit, came.used is None)
@@ -228,7 +235,7 @@ class Desk:
         return Sheet(
             item=replace(what.blind(), id=seat.item),
             shown=seat.shown,
-            questions=self.study.questions,
+            questions=self.study.asked(len(what.responses)),
             draft=seat.draft or (answering.form_of(connection, self.study, seat) if answered else {}),
             purpose=seat.purpose,
             submit=held.edit_token(seat.submit) if answered else seat.submit,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from tutelage.feedback.places import on_screen
-from tutelage.feedback.site.exports import events_of
+from tutelage.feedback.site.exports import events_of, own_events
 from tutelage.feedback.site.forms import DAY
 from tutelage.feedback.site.safe import storable
 from tutelage.feedback.site.site import Here, Site
@@ -86,6 +86,8 @@ class Skip(BaseModel):
     item: str
     submit: str = Field(max_length=200)
     reason: str = Field("", max_length=500)
+    active_ms: int = Field(0, ge=0, le=DAY)
+    total_ms: int = Field(0, ge=0, le=DAY)
 
 
 class Undo(BaseModel):
@@ -200,7 +202,8 @@ def submit(site: Here, me: Program, answer: Answer) -> Taken:
 @router.post("/skip")
 def skip(site: Here, me: Program, given: Skip) -> Taken:
     """Give an item back."""
-    receipt = site.desk.skip(me.name, given.submit, site.signer.seek(me.name, given.item), storable(given.reason))
+    item = site.signer.seek(me.name, given.item)
+    receipt = site.desk.skip(me.name, given.submit, item, storable(given.reason), given.active_ms, given.total_ms)
     return Taken(submit=receipt.submit, new=receipt.new, explanation=None, suggestion=None)
 
 
@@ -261,7 +264,7 @@ def history(site: Here, me: Program) -> list[Said]:
 
 @router.get("/export")
 def export(site: Here, me: Program, after: int = 0) -> StreamingResponse:
-    """Raw events as JSON lines, from the one after a number: an admin all of them, anybody else their own."""
+    """Raw events as JSON lines, from the one after a number: an admin all of them, anybody else their own, by places on the screen."""
     if me.person.role == "admin":
         site.people.note(me.name, "export", "events", "by token")
     return StreamingResponse(lines(site, me, after), media_type="application/x-ndjson")
@@ -269,7 +272,7 @@ def export(site: Here, me: Program, after: int = 0) -> StreamingResponse:
 
 def lines(site: Site, me: Visitor, after: int) -> Iterator[str]:
     everybody = me.person.role == "admin"
-    for event in events_of(site.store, after, None if everybody else me.name, blind=not everybody):
+    for event in events_of(site.store, after) if everybody else own_events(site.store, site.study, after, me.name):
         yield json.dumps(event, ensure_ascii=False) + "\n"
 
 

@@ -91,7 +91,9 @@ def submit(site: Here, me: Me, form: Ours, request: Request) -> Response:
 @router.post("/skip")
 def skip(site: Here, me: Me, form: Ours) -> Response:
     """Give the item back."""
-    site.desk.skip(me.name, form.get("submit"), site.signer.seek(me.name, form.get("item")), form.get("reason", 500))
+    total = form.milliseconds("total_ms", elapsed(site, form))
+    item, reason, active = site.signer.seek(me.name, form.get("item")), form.get("reason", 500), form.milliseconds("active_ms", total)
+    site.desk.skip(me.name, form.get("submit"), item, reason, active, total)
     return RedirectResponse("/", 303)
 
 

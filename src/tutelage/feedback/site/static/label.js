@@ -208,7 +208,7 @@ const DOES = {
   submit: send,
   escape,
   undo: () => press("undo"),
-  skip: () => press("skip"),
+  skip: () => (count(), press("skip")),
   flags,
   columns,
   help: () => (help.open ? help.close() : help.showModal(), true),
