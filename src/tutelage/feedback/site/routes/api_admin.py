@@ -43,7 +43,7 @@ class Somebody(BaseModel):
 class Invitation(BaseModel):
     """Whom to invite."""
 
-    name: str = Field("", max_length=64, description="A pseudonym; empty: the next ann-01, ann-02, ...")
+    name: str = Field("", max_length=64, description="A pseudonym; empty: the next that is free.")
     role: Role = "annotator"
     expertise: list[str] = Field(default_factory=list, max_length=50)
 
