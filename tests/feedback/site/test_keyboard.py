@@ -173,7 +173,7 @@ def test_a_change_of_an_answer_is_kept_as_it_is_typed(browser, tmp_path):
         assert refused == []
         page.keyboard.type("2")
         page.keyboard.press("Enter")
-        done(page, 1, 2)
+        page.wait_for_url(f"{site.url}/")
         assert site_of(site.app).desk.history("ann-01")[0].said == {"ranking": "A over C over B"}
 
 

@@ -65,7 +65,7 @@ def answer(connection: sa.Connection, study: Study, item: Item, seat: Seat, post
 def repeated(connection: sa.Connection, study: Study, item: Item, seat: Seat, posted: Posted, now: float) -> None:
     """Nothing, where a form that was sent before says what it said then, and that stands. Used."""
     stands = answered(connection, study, [seat]) if (seat.state, seat.submit) == ("answered", posted.submit) else []
-    again = [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.questions)]
+    again = [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.asked(len(item.responses)))]
     if [_content(event) for event in stands] != [_content(event) for event in again]:
         raise Used
 

@@ -43,7 +43,7 @@ class Somebody(BaseModel):
 class Invitation(BaseModel):
     """Whom to invite."""
 
-    name: str = Field("", max_length=64, description="A pseudonym; empty: the next in line, as ann-07")
+    name: str = Field("", max_length=64, description="A pseudonym; empty: the next that is free.")
     role: Role = "annotator"
     expertise: list[str] = Field(default_factory=list, max_length=50)
 
