@@ -168,8 +168,8 @@ def test_a_change_of_an_answer_is_kept_as_it_is_typed(browser, tmp_path):
         context.set_offline(False)
         page.reload()
         expect(page.locator("[data-order]")).to_have_value("1 3")
-        page.wait_for_function("Object.keys(localStorage).every(name => !name.startsWith('draft'))")
         expect(page.locator("#saved")).to_have_text("saved")
+        assert page.evaluate("Object.keys(localStorage).every(name => !name.startsWith('draft'))")
         assert refused == []
         page.keyboard.type("2")
         page.keyboard.press("Enter")
