@@ -54,7 +54,7 @@ def posted(request: Request) -> Form | None:
 
 def written(form: Form | None) -> dict[str, str]:
     """The fields of a form that somebody wrote or picked: those of a question, and texts beside it."""
-    values = form.values if form else NOTHING_WRITTEN
+    values: Mapping[str, str] = form.values if form else {}
     return {name: value for name, value in values.items() if value.strip() and ("." in name or name in TEXTS)}
 
 
