@@ -206,6 +206,12 @@ def test_a_form_that_was_used_for_something_else_is_refused_and_never_swallowed(
     assert stands.answer == {"tiers": [[sheet.shown[1]], sorted([sheet.shown[0], sheet.shown[2]])]}
 
 
+def test_posting_twice_is_one_answer_where_a_question_is_for_other_items(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1, questions="[{task: ranking}, {task: demonstration}]")
+    sheet = desk.next("ann-1")
+    assert [desk.submit("ann-1", sheet.submit, "i0", ORDER, 1, 1).new for _ in range(2)] == [True, False]
+
+
 def test_a_used_form_skips_nothing(tmp_path, place, clock):
     desk = desk_of(tmp_path, place, clock, 2)
     sheet = desk.next("ann-1")
