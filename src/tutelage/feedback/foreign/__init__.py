@@ -15,13 +15,13 @@ import json
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from tutelage.core.building import closest
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, records
+from tutelage.feedback.agreement.pace import time_of
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.given import Given, Passed
 from tutelage.feedback.tasks import answer_of
@@ -136,13 +136,9 @@ def _check(one: Annotation, record: Record) -> None:
     """UserError unless answer, weight and time are such."""
     try:
         answer_of(one)
+        time_of(one.at)
     except UserError as error:
         raise UserError(f"{record.where}: {error}") from None
-    if one.at:
-        try:
-            datetime.fromisoformat(one.at)
-        except ValueError:
-            raise UserError(f"{record.where}: {one.at!r} is no time; ISO 8601 would be right, 2026-11-20T14:05:00Z") from None
     if isinstance(one.weight, bool) or not one.weight >= 0:
         raise UserError(f"{record.where}: the weight {one.weight!r} is no number from 0 up")
 
