@@ -10,7 +10,7 @@ from tutelage.core.errors import UserError
 from tutelage.feedback.store.events import Kind
 from tutelage.feedback.store.tables import events
 from tutelage.feedback.study.person import Person, allowed, person_of
-from tutelage.feedback.study.seats import Seat, seat_of
+from tutelage.feedback.study.seats import Seat, next_sheet, seat_of
 from tutelage.feedback.study.tables import people, seats
 
 FEW = 8
@@ -53,7 +53,7 @@ class Return:
 def arrives(connection: sa.Connection, name: str) -> Arrival:
     """UserError for somebody who isn't in the study, or not any more."""
     s = seats.c
-    number = sa.select(sa.func.coalesce(sa.func.max(s.n) + 1, 0)).where(s.person == name).scalar_subquery().label("sheets")
+    number = next_sheet(name).label("sheets")
     joined = people.outerjoin(seats, sa.and_(s.person == people.c.name, s.state.in_(("leased", "expired"))))
     query = sa.select(people, number, *_seat).select_from(joined).where(people.c.name == name)
     rows = connection.execute(query.order_by(s.since.desc(), s.n.desc()).limit(FEW)).all()

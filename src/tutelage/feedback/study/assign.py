@@ -122,7 +122,7 @@ def _work(connection: sa.Connection, study: Study, came: Arrival, now: float) ->
 
 def drawn(study: Study, person: str, sheet: int) -> Literal["work", "gold", "repeat"]:
     """What a person's sheet of this number is to be, where there is any of it."""
-    rate = 0.0 if study.gold is None else study.gold.rate
+    rate = study.gold_rate
     if rate + study.repeats == 0:
         return "work"
     draw = _draws(study.seed, person, sheet // AT_ONCE)[sheet % AT_ONCE]

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from tutelage.feedback.study import assign
 from tutelage.feedback.study.person import Person
+from tutelage.feedback.study.seats import next_sheet
 from tutelage.feedback.study.sheet import Progress
 from tutelage.feedback.study.study import Study
 from tutelage.feedback.study.tables import OPEN, items, seats
@@ -65,12 +66,12 @@ def _open(connection: sa.Connection, who: Person) -> int:
 
 def _ahead(connection: sa.Connection, study: Study, who: Person, work: int) -> int:
     """Sheets until a person has answered so many more items of work: these, and the gold items and repeats that will be among them."""
-    rate = 0.0 if study.gold is None else study.gold.rate
+    rate = study.gold_rate
     if not work or not rate + study.repeats:
         return work
     gold = _count(connection, *assign.gold_left(who)) if rate else 0
     answered = [n for n, _ in assign.repeatable(connection, who, ("answered", "leased"))] if study.repeats else []
-    first = connection.execute(sa.select(sa.func.coalesce(sa.func.max(seats.c.n) + 1, 0)).where(seats.c.person == who.name)).scalar_one()
+    first = connection.execute(sa.select(next_sheet(who.name))).scalar_one()
     return foreseen(study, who.name, first, work, gold, answered)
 
 
@@ -88,5 +89,5 @@ def foreseen(study: Study, person: str, first: int, work: int, gold: int, answer
             known.append(sheet)
             work -= 1
         sheet += 1
-    rate = 0.0 if study.gold is None else study.gold.rate
+    rate = study.gold_rate
     return sheet - first + round(work / (1 - rate - study.repeats) if rate + study.repeats < 1 else work)

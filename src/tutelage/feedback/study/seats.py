@@ -123,6 +123,11 @@ def change(connection: sa.Connection, new: Seat) -> None:
     connection.execute(seats.update().where(seats.c.person == new.person, seats.c.item == new.item).values(_row(new)))
 
 
+def next_sheet(person: str) -> sa.ScalarSelect[int]:
+    """The number that a person's next sheet has; from 0."""
+    return sa.select(sa.func.coalesce(sa.func.max(seats.c.n) + 1, 0)).where(seats.c.person == person).scalar_subquery()
+
+
 def count(connection: sa.Connection, item: str, load: int = 0, answers: int = 0) -> None:
     """Change an item's counts by these."""
     if load or answers:

@@ -210,6 +210,11 @@ class Study:
             if path is not None:
                 yield from (self.checked(item, path) for item in read_items(path, role, self.written))
 
+    @property
+    def gold_rate(self) -> float:
+        """Share of sheets whose answer is known; 0 where there is no gold."""
+        return 0.0 if self.gold is None else self.gold.rate
+
     def asked(self, k: int) -> tuple[Question, ...]:
         """The questions about an item with k responses: those about responses, or, where it has none, those that need none."""
         return tuple(q for q in self.questions if (q.kind.responses[-1] > 0 if k else 0 in q.kind.responses))
