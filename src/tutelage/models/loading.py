@@ -22,4 +22,4 @@ def load_role(directory: Path, dtype: torch.dtype | None = None) -> tuple[Role, 
 def context(directory: Path) -> int:
     """Tokens that the model in `directory` can hold, besides its prefix."""
     config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    return int(getattr(config, "max_position_embeddings", 1024)) - getattr(config, PREFIX_TOKENS, 0)
+    return int(getattr(config.get_text_config(), "max_position_embeddings", 1024)) - getattr(config, PREFIX_TOKENS, 0)
