@@ -70,6 +70,14 @@ def test_a_run_that_is_whole_needs_no_weights(hub: Hub, tmp_path: Path) -> None:
     assert "base" in again.ran and all((found.folder / file).exists() for file in weights)
 
 
+def test_a_model_made_by_its_own_code_is_refused_before_its_weights_come(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+    config = json.dumps({"model_type": "own", "hidden_size": 8, "num_hidden_layers": 1, "auto_map": {"AutoConfig": "modeling_own.C"}})
+    hub.push("someone/model", sharded(**{"config.json": config.encode()}), branch="v1")
+    with pytest.raises(UserError, match=r"\(own\) is made by code of its own \(auto_map\), which is never run"):
+        run(load(page(tmp_path, WRITTEN)), tmp_path / "run")
+    assert "modeling_own.py" not in hub.fetched() and not any(file.endswith(".safetensors") for file in hub.fetched())
+
+
 def test_commands_by_the_environment_that_everybody_uses(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
     """HF_ENDPOINT and HF_HOME in a process of its own; then --offline."""
     commit = hub.push("someone/model", sharded(), branch="v1")

@@ -1,4 +1,4 @@
-"""A tokenizer from disk, with an end and a pad that training can use.
+"""Config and tokenizer from disk, the tokenizer with an end and a pad that training can use.
 
 Published tokenizers name as their end what ends a document, while their chat template ends an answer with another token (Gemma 3: `<eos>`
 and `<end_of_turn>`; Phi-3: `<|endoftext|>` and `<|end|>`; base models of Qwen). An answer's end is what a chat must learn, so where they
@@ -6,10 +6,11 @@ differ the template's is taken; a server still stops at either, since the genera
 pad, which a classifier in plain transformers could not score: a token of the vocabulary that no text holds is taken, if there is one.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
 from tutelage.core.errors import UserError
 from tutelage.data.template import answer_end
@@ -32,6 +33,20 @@ def tokenizer_in(directory: Path, told: Callable[[str], None] | None = None) -> 
         if chosen and told is not None:
             told(chosen)
     return tokenizer
+
+
+def config_in(directory: Path) -> PreTrainedConfig:
+    """The config of a folder. Raises UserError for one that isn't of an architecture that transformers has."""
+    try:
+        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except (ValueError, KeyError, OSError) as problem:
+        kind = json.loads((directory / "config.json").read_text())
+        if isinstance(kind, dict) and "auto_map" in kind:
+            raise UserError(
+                f"{directory}: this model ({kind.get('model_type')}) is made by code of its own (auto_map), which is never run; "
+                "it must be one of transformers' own architectures"
+            ) from problem
+        raise UserError(f"{directory}: its config.json can't be read as a model's ({str(problem).splitlines()[0]})") from problem
 
 
 def _end(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -22,13 +22,12 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
 from tutelage.core.errors import Interrupted, UserError
-from tutelage.models.dressing import tokenizer_in
+from tutelage.models.dressing import config_in, tokenizer_in
 from tutelage.models.heads import ScalarHead
 from tutelage.models.language import Part, language_part, left_out
 
@@ -107,7 +106,7 @@ def load(
     learnt, without it. Raises UserError for a folder that isn't a whole model.
     """
     _check_folder(directory)
-    tokenizer, config = tokenizer_in(directory, told), _config(directory)
+    tokenizer, config = tokenizer_in(directory, told), config_in(directory)
     part = language_part(config)
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # the load report speaks of a missing head that is no fault
@@ -183,19 +182,6 @@ def _check_folder(directory: Path) -> None:
         raise UserError(f"{directory}: no config.json here, so this is no transformers model{kind}")
     if not any((directory / name).is_file() for name in WEIGHTS):
         raise UserError(f"{directory}: no model.safetensors here; save the weights with safetensors (pickled weights are not read)")
-
-
-def _config(directory: Path) -> PreTrainedConfig:
-    try:
-        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, OSError) as problem:
-        kind = json.loads((directory / "config.json").read_text())
-        if isinstance(kind, dict) and "auto_map" in kind:
-            raise UserError(
-                f"{directory}: this model ({kind.get('model_type')}) is made by code of its own (auto_map), which is never run; "
-                "it must be one of transformers' own architectures"
-            ) from problem
-        raise UserError(f"{directory}: its config.json can't be read as a model's ({str(problem).splitlines()[0]})") from problem
 
 
 def _tell(model: PreTrainedModel, part: Part | None, unexpected: list[str], told: Callable[[str], None]) -> None:

@@ -36,8 +36,12 @@ def pinned(recipe: Recipe, out: Path) -> Pin | None:
 
 
 def fetched(recipe: Recipe, say: Callable[[str], None]) -> Recipe:
-    """The recipe with its model's weights in the cache, whole. Raises UserError, Interrupted."""
+    """The recipe with its model's weights in the cache, whole. Raises UserError, also for an architecture that isn't transformers' own,
+    before its weights are fetched; Interrupted for a full disk."""
     if recipe.model.snapshot is not None:
+        from tutelage.models.dressing import config_in  # late: plans don't wait for transformers
+
+        config_in(recipe.model.snapshot.folder)
         complete(recipe.model.snapshot, say)
     return recipe
 

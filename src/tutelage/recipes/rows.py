@@ -87,12 +87,9 @@ def lengths(model: Model) -> tuple[Callable[[Prompt], int] | None, int]:
     """How many tokens a prompt has for the model in a folder, and its context; nothing where it is made later."""
     if model.path is None:
         return None, 0
-    from transformers import AutoConfig
-
     from tutelage.data.render import Renderer
-    from tutelage.models.dressing import tokenizer_in
+    from tutelage.models.dressing import config_in, tokenizer_in
 
-    config = AutoConfig.from_pretrained(str(model.path), local_files_only=True, trust_remote_code=False)
-    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    limit = getattr(config_in(model.path).get_text_config(), "max_position_embeddings", None)
     renderer = Renderer(tokenizer_in(model.path))
     return (lambda prompt: len(renderer.prompt(prompt))) if limit else None, limit or 0

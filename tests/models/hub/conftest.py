@@ -39,7 +39,7 @@ def sharded(**more: bytes) -> dict[str, bytes]:
     first, second = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
     index = {"metadata": {}, "weight_map": {"a": first, "b": second}}
     files = {
-        "config.json": b'{"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1}',
+        "config.json": b'{"model_type": "llama", "hidden_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}',
         "generation_config.json": b"{}",
         "model.safetensors.index.json": json.dumps(index).encode(),
         first: tensors(a=300),
