@@ -224,11 +224,14 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> Outcome:
     began = time.monotonic()
     together = ranks()
     together.wait()
-    recipe = base.fetched(base.looked_up(recipe, out, Silent().note), Silent().note)
+    recipe = base.looked_up(recipe, out, Silent().note)
     opened = Run.view(out)
     decisions = obey(opened.manifest["decisions"], inexact=False)
     whole: dict[str, Artifact] = {}
-    for item in plan(recipe, opened, strict):
+    todo = plan(recipe, opened, strict)
+    if any(item.made is None for item in todo):
+        base.fetched(recipe, Silent().note)  # another machine's cache may lack what the first process has
+    for item in todo:
         if item.made is None:
             together.wait()
             if hasattr(item.step.stage, "machine"):  # only stages that train have it

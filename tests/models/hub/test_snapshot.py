@@ -98,6 +98,18 @@ def test_the_pinned_commit_is_fetched_where_the_cache_lost_it(hub: Hub, tmp_path
     assert again.commit == found.commit and (again.folder / SECOND).read_bytes() == sharded()[SECOND] and len(said) == 3
 
 
+def test_what_a_pinned_run_fetches_again_is_held_to_the_hash_too(hub: Hub) -> None:
+    hub.push("someone/model", sharded())
+    found, _ = bring()
+    os.truncate(found.folder / SECOND, 700)
+    hub.swapped[SECOND] = sharded()[SECOND][:-1] + b"\x01"
+    assert "came with another content than its SHA-256" in refused(pin=found.pin)
+    hub.swapped.clear()
+    os.truncate(found.folder / "tokenizer_config.json", 3)
+    again, _ = bring(pin=found.pin)
+    assert all((again.folder / file).read_bytes() == sharded()[file] for file in (SECOND, "tokenizer_config.json"))
+
+
 def test_a_tag_a_branch_and_a_commit(hub: Hub) -> None:
     first = hub.push("someone/model", sharded(), branch="v1.0")
     hub.push("someone/model", sharded(**{"README.md": b"later"}))
@@ -128,6 +140,10 @@ def test_no_such_repository_and_no_such_revision(hub: Hub) -> None:
     host = hub.address.removeprefix("http://")
     assert f"there is no folder nobody/nothing, and {host} has no model of that name" in refused(HubName("nobody/nothing"))
     assert "someone/model has no revision 'v1.1'; did you mean 'v1.0'?" in refused(HubName("someone/model", "v1.1"))
+
+
+def test_a_name_that_no_hub_could_have(hub: Hub) -> None:
+    assert "there is no folder some..one/model, and it is no hub id" in refused(HubName("some..one/model"))
 
 
 def test_a_gated_repository_names_its_licence_page(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,14 @@ def host(endpoint: str) -> str:
 def said(name: HubName, place: str, endpoint: str, files: Iterable[str] = ()) -> Iterator[None]:
     """Within, faults of the hub's client become UserErrors that begin with `place`; a full disk becomes Interrupted. `files` are those
     that are being fetched."""
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, XetDownloadError
 
     try:
         yield
+    except HFValidationError as fault:
+        raise UserError(f"{place}: there is no folder {name.repository}, and it is no hub id such as Qwen/Qwen3-8B") from fault
+    except XetDownloadError as fault:
+        raise UserError(f"{place}: {_incomplete(fault, name, endpoint, files)}") from fault
     except HfHubHTTPError as fault:
         raise UserError(f"{place}: {_refused(fault, name, endpoint)}") from fault
     except LocalEntryNotFoundError as fault:
@@ -37,8 +41,13 @@ def said(name: HubName, place: str, endpoint: str, files: Iterable[str] = ()) ->
         if fault.errno is not None:
             full = "free the disk" if fault.errno == errno.ENOSPC else "see to the cache's folder (HF_HOME)"
             raise Interrupted(f"{name} can't be written into the cache ({fault}); {full} and run again") from fault
-        cut = next((file for file in files if file in str(fault)), "a file")
-        raise UserError(f"{place}: {cut} of {name} came incomplete from {host(endpoint)}, and was not kept; run again") from fault
+        raise UserError(f"{place}: {_incomplete(fault, name, endpoint, files)}") from fault
+
+
+def _incomplete(fault: Exception, name: HubName, endpoint: str, files: Iterable[str]) -> str:
+    """A file whose end didn't come; huggingface_hub has thrown the rest away."""
+    cut = next((file for file in files if file in str(fault)), "a file")
+    return f"{cut} of {name} came incomplete from {host(endpoint)}, and was not kept; run again"
 
 
 def unreachable(name: HubName, endpoint: str, why: BaseException) -> str:

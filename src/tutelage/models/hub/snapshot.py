@@ -84,7 +84,7 @@ def complete(found: Snapshot, say: Say) -> Path:
     for file, wrong in broken.items():
         if (found.folder / file).exists():
             say(f"{file} of {found.name} {wrong} in the cache, so it is fetched again")
-    missing = {file: weights[file] for file in broken}
+    missing = _with_hashes(found.name, found.commit, {file: weights[file] for file in broken}, found.place)
     again = any((found.folder / file).exists() for file in broken)
     folder = _fetched(found.name, found.commit, missing, "weights", found.place, say, again)
     for file, entry in missing.items():
@@ -100,15 +100,14 @@ def _pinned(name: HubName, pinned: Pin, place: str, say: Say) -> Snapshot:
     where = {file: client.cached(name, file, pinned.commit) for file in small}
     if not offline() and not name.fixed:
         _tell_if_moved(name, pinned, place, say)
-    if all(path is not None and path.stat().st_size == small[file].size for file, path in where.items()):
-        config = where[CONFIG]
-        assert config is not None
-        return Snapshot(name, pinned.commit, config.parent, files, place)
+    lost = [file for file, path in where.items() if path is None or path.stat().st_size != small[file].size]
+    if not lost:
+        return Snapshot(name, pinned.commit, _folder(name, pinned.commit), files, place)
     if offline():
-        lost = next(file for file, path in where.items() if path is None or path.stat().st_size != small[file].size)
         at = HubName(name.repository, pinned.commit)
-        raise UserError(f"{place}: {lost} of {at} is not in the cache any more; `{download(at)}` brings it, or leave out --offline")
-    return Snapshot(name, pinned.commit, _fetched(name, pinned.commit, small, "config and tokenizer", place, say), files, place)
+        raise UserError(f"{place}: {lost[0]} of {at} is not whole in the cache; `{download(at)}` brings it, or leave out --offline")
+    small, cut = _with_hashes(name, pinned.commit, small, place), any(where[file] for file in lost)
+    return Snapshot(name, pinned.commit, _fetched(name, pinned.commit, small, "config and tokenizer", place, say, cut), files, place)
 
 
 def _tell_if_moved(name: HubName, pinned: Pin, place: str, say: Say) -> None:
@@ -121,7 +120,7 @@ def _tell_if_moved(name: HubName, pinned: Pin, place: str, say: Say) -> None:
     if now != pinned.commit:
         say(
             f"{name.revision} of {name.repository} has moved to {now[:12]} since this run began; it goes on with {pinned.commit[:12]} "
-            f"(model={name.repository}@{now[:12]}... in full, or another --out, takes the new one)"
+            f"(model={name.repository}@{now}, or another --out, takes the new one)"
         )
 
 
@@ -169,6 +168,14 @@ def _folder(name: HubName, commit: str) -> Path:
     config = client.cached(name, CONFIG, commit)
     assert config is not None
     return config.parent
+
+
+def _with_hashes(name: HubName, commit: str, files: Mapping[str, Entry], place: str) -> dict[str, Entry]:
+    """Files that a run directory knows by their sizes, with the hub's hashes of that commit."""
+    if all(entry.sha256 for entry in files.values()):
+        return dict(files)
+    there = client.listing(HubName(name.repository, commit), place).files
+    return {file: there.get(file, entry) for file, entry in files.items()}
 
 
 def _verify(name: HubName, folder: Path, entries: Mapping[str, Entry], files: list[str], place: str) -> None:
