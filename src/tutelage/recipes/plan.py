@@ -167,7 +167,8 @@ def network_of(model: Model) -> Network | None:
         return new_network(model.new.new)
     if model.path is None:
         return None
-    config: dict[str, Any] = json.loads((model.path / "config.json").read_text())
+    whole: dict[str, Any] = json.loads((model.path / "config.json").read_text())
+    config = whole.get("text_config") or whole  # an image-text model is trained as its language part
     width = config.get("hidden_size") or config.get("n_embd")
     layers = config.get("num_hidden_layers") or config.get("n_layer")
     if not width or not layers:

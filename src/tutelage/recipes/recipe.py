@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt
 from tutelage.core.errors import UserError
 from tutelage.core.settings import Lines, Located, Plain, build, closest, located, read_yaml, to_plain
 from tutelage.recipes import methods
-from tutelage.recipes.sources import Input, Model, New, input_of, model_of
+from tutelage.recipes.sources import Input, Model, New, check_form, input_of, model_of
 from tutelage.recipes.stage import Context, Stage
 
 
@@ -32,7 +32,7 @@ class Page:
     stages: dict[str, dict[str, Any]]
     """What is done, by name: `method`, or `like` another stage, and settings. The order of lines doesn't matter."""
     model: New | str | None
-    """`{new: tiny}`, a folder, or a hub id such as Qwen/Qwen3-8B; null: given on the command line."""
+    """`{new: tiny}`, a folder, or a hub id such as Qwen/Qwen3-8B, with `@` a branch, tag or commit; null: given on the command line."""
     inputs: dict[str, str | None] = dataclasses.field(default_factory=dict[str, str | None])
     """Files (.jsonl, .jsonl.gz, .parquet) or built-in sources (`synthetic:text`), by name; null: given on the command line."""
     seed: Annotated[int, Ge(0)] = 0
@@ -81,6 +81,7 @@ def check(file: Located, name: str, overrides: Iterable[str] = (), seed: int | N
     """The same for a page that was read already."""
     for text in overrides:
         file = file.overridden(text)
+    check_form(file.tree.get("model") if isinstance(file.tree, dict) else None, at(file.name, file.lines, "model"))
     page = build(Page, file.tree, file.name, file.lines)
     seed = page.seed if seed is None else seed
     written, lines = resolved(page.stages, file)

@@ -23,6 +23,7 @@ from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
 from tutelage.engine.ranks import ranks
+from tutelage.recipes import base
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.door import Door
@@ -73,13 +74,16 @@ def run(
         return follow(recipe, out, strict)
     shown = progress or Silent()
     began = time.monotonic()
+    recipe = base.looked_up(recipe, out, shown.note)
     with Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
         decisions = obey(opened.manifest.get("decisions"), inexact)
+        todo = plan(recipe, opened, strict)
+        if any(item.made is None for item in todo):
+            base.fetched(recipe, shown.note)
         settle(opened, recipe, decisions)
         ranks().wait()
         ran: dict[str, str] = {}
         whole: dict[str, Artifact] = {}
-        todo = plan(recipe, opened, strict)
         if any(item.made is None for item in todo):
             shown.note(said(decisions))
         for number, item in enumerate(todo, 1):
@@ -94,7 +98,8 @@ def run(
 
 
 def settle(opened: Run, recipe: Recipe, decisions: Decisions) -> None:
-    """Note what was decided, and the recipe as it is run, where it isn't noted yet."""
+    """Note what was decided, the model's commit, and the recipe as it is run, where they aren't noted yet."""
+    base.note(recipe, opened)
     if opened.manifest.get("decisions") != to_plain(decisions):
         opened.update(decisions=to_plain(decisions))
     page = yaml.safe_dump(to_plain(recipe.tree), sort_keys=False, allow_unicode=True, width=140)
@@ -219,10 +224,14 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> Outcome:
     began = time.monotonic()
     together = ranks()
     together.wait()
+    recipe = base.looked_up(recipe, out, Silent().note)
     opened = Run.view(out)
     decisions = obey(opened.manifest["decisions"], inexact=False)
     whole: dict[str, Artifact] = {}
-    for item in plan(recipe, opened, strict):
+    todo = plan(recipe, opened, strict)
+    if any(item.made is None for item in todo):
+        base.fetched(recipe, Silent().note)  # another machine's cache may lack what the first process has
+    for item in todo:
         if item.made is None:
             together.wait()
             if hasattr(item.step.stage, "machine"):  # only stages that train have it

@@ -52,8 +52,11 @@ class Machine:
 
 
 def begin(work: Work, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The weights that the setting `field` names, in float32 (the master copy that is trained)."""
-    return weights.load(_folder(work, field), torch.float32)
+    """The weights that the setting `field` names, in float32 (the master copy that is trained). What had to be chosen for a model from
+    elsewhere is said."""
+    own = isinstance(work.start(field), Path)
+    told = None if own else lambda line: work.progress.note(f"{work.name}: {line}")
+    return weights.load(_folder(work, field), torch.float32, told=told)
 
 
 def speaker(work: Work, field: str) -> tuple[Role, Renderer]:
@@ -201,5 +204,5 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     weights.save(model, policy.tokenizer, work.dir / "model", head)
     for kept in ("checkpoint.pt", "reference.npz"):
         (work.dir / kept).unlink(missing_ok=True)
-    size = sum(p.numel() for p in model.parameters())
-    return {"attention": read, "precision": computed, "weights": weights.weights_hash(whole), "parameters": size}
+    size, kind = sum(p.numel() for p in model.parameters()), type(model).__name__
+    return {"attention": read, "precision": computed, "weights": weights.weights_hash(whole), "parameters": size, "architecture": kind}
