@@ -47,7 +47,7 @@ class Nf4:
         # On processors bitsandbytes misreads blocks that cross from one row into the next; one long row has no next.
         flat = weight_OD if weight_OD.shape[1] % BLOCK == 0 else weight_OD.reshape(1, -1)
         codes, scales = quantize_4bit(flat.contiguous(), blocksize=BLOCK, quant_type="nf4", compress_statistics=True)
-        return cls(codes, scales, tuple(weight_OD.shape))
+        return cls(codes, scales, (weight_OD.shape[0], weight_OD.shape[1]))
 
     def weight(self, dtype: torch.dtype) -> Tensor:
         """[O, D]; in bfloat16 the rounding of what they are in float32."""

@@ -25,16 +25,16 @@ from tutelage.models.quantized import Quantized, weight_of
 def lora(self: Any, x: Tensor) -> Tensor:
     """The `forward` of peft's `lora.Linear`."""
     name = _plain(self)
-    base: nn.Linear = self.base_layer
-    adapter = () if name is None else (self.lora_A[name].weight, self.lora_B[name].weight)
-    narrow = all(map(takes, (x, *adapter))) and (isinstance(base, Quantized) or takes(base.weight))
-    learns = torch.is_grad_enabled()
-    if name is None or not narrow or (learns and not _learnable(x, base, *adapter)):
+    if name is None:
         return type(self).forward(self, x)
-    scale = float(self.scaling[name])
+    base, a_rD, b_Or, scale = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight, float(self.scaling[name])
+    narrow = all(map(takes, (x, a_rD, b_Or))) and (isinstance(base, Quantized) or takes(base.weight))
+    learns = torch.is_grad_enabled()
+    if not narrow or (learns and not _learnable(x, base, a_rD, b_Or)):
+        return type(self).forward(self, x)
     if learns:
-        return _Lora.apply(x, base, *adapter, scale)
-    return _added(base(x), x, *_padded(*adapter, scale))[0]
+        return _Lora.apply(x, base, a_rD, b_Or, scale)
+    return _added(base(x), x, *_padded(a_rD, b_Or, scale))[0]
 
 
 def _plain(layer: Any) -> str | None:
