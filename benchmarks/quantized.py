@@ -27,7 +27,7 @@ from tutelage.models.adapters import Lora, merged, wrap
 from tutelage.models.create import Dimensions
 from tutelage.models.policy import Policy
 from tutelage.models.quantized import Base, noted, quantize, quantized
-from tutelage.models.roles import Role
+from tutelage.models.roles import Role, causal
 from tutelage.objectives.sft import SFT
 from tutelage.recipes.decisions import decide
 from tutelage.synthetic import demonstrations, text
@@ -127,7 +127,8 @@ def exports(model: PreTrainedModel, words: PreTrainedTokenizerFast, policy: Poli
 
 @torch.no_grad()
 def _logits(network: Any, trees: Sequence[Tree]) -> torch.Tensor:
-    """Of the first texts, a softmax's constant taken out."""
+    """Of the first texts, by transformers' own attention, a softmax's constant taken out."""
+    causal(network).set_attn_implementation("eager")
     rows = [network(torch.tensor([[*tree.prompt, *tree.responses[0]]])).logits[0].float() for tree in trees[:4]]
     found = torch.cat(rows)
     return found - found.mean(-1, keepdim=True)

@@ -3,6 +3,9 @@
 import copy
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +206,7 @@ def test_plain_transformers_quantizes_the_same_base_and_peft_loads_the_adapter(k
         "bnb_4bit_use_double_quant": True,
         "bnb_4bit_compute_dtype": torch.float32,
     }
-    config = BitsAndBytesConfig(**(four if kind == "nf4" else {"load_in_8bit": True}))
+    config = BitsAndBytesConfig(**four) if kind == "nf4" else BitsAndBytesConfig(load_in_8bit=True)
     plain = AutoModelForCausalLM.from_pretrained(
         tmp_path / "base", quantization_config=config, dtype=torch.float32, device_map="cpu"
     ).train()
@@ -265,3 +268,17 @@ def test_what_is_learnt_over_four_bits_is_within_a_hundredth(size: str, monkeypa
     assert plain.after < plain.before - 0.1, "it learns"
     assert four.before != plain.before and abs(four.after / plain.after - 1) < 0.01
     assert four.bytes < plain.bytes / 2
+
+
+def test_importing_fetches_no_code_from_the_hub_and_says_nothing_of_it(tmp_path: Path) -> None:
+    """bitsandbytes, imported by itself, asks `kernels` for code (on processors with bfloat16 in AVX512) before anybody wanted any."""
+    (tmp_path / "kernels.py").write_text("def get_kernel(name, **how):\n    raise SystemExit(f'FETCHED {name}')\n")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    told = subprocess.run(
+        [sys.executable, "-c", "import tutelage.models.adapters, bitsandbytes, kernels; print(kernels.__name__)"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert told.returncode == 0 and told.stdout == "kernels\n", told.stderr
+    assert "FETCHED" not in told.stderr and "gemm_4bit" not in told.stderr

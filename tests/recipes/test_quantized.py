@@ -16,6 +16,7 @@ from tutelage.core.errors import UserError
 from tutelage.models import adapters, weights
 from tutelage.models.adapters import Lora
 from tutelage.models.quantized import quantize
+from tutelage.models.roles import causal
 from tutelage.models.sampler import Sampler, Sampling
 from tutelage.recipes.plan import Forecast, Network, fitting, memory_of
 from tutelage.recipes.recipe import load
@@ -41,7 +42,7 @@ def test_stages_that_read_learn_over_it_and_note_it(kind: str, tmp_path: Path) -
         again = adapters.load(quantize(weights.load(tmp_path / "model")[0], kind), made / "adapter", "policy")  # pyright: ignore[reportArgumentType]
         ids = torch.tensor([[4, 9, 12, 7, 5]])
         with torch.no_grad():
-            hidden = [m.base_model(ids).last_hidden_state.float() for m in (model, again.get_base_model())]
+            hidden = [causal(network).base_model(ids).last_hidden_state.float() for network in (model, again)]
         assert (hidden[0] - hidden[1]).norm() < 0.01 * hidden[1].norm(), "the merged weights are those of the base and adapter that learnt"
     first = metrics(tmp_path / "run", "dpo")[0]
     assert first["preference"] == pytest.approx(0.6931471805599453, abs=1e-6), "the log-ratio to the reference begins as 0"
