@@ -10,7 +10,7 @@ first matrices are a function of the seed alone.
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt
@@ -23,6 +23,7 @@ from transformers.pytorch_utils import Conv1D
 
 from tutelage.core.errors import Interrupted, UserError
 from tutelage.models.prefix import Prefix
+from tutelage.models.quantized import Base, Quantized, as_it_stood, quantized, whole
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
@@ -40,6 +41,8 @@ class Lora:
     """Names of the linear layers to adapt (q_proj, ...), or all of them; never the words' output matrix."""
     dora: bool = False
     """Also learn the length of each output's weights apart from their direction (DoRA, arXiv 2402.09353): slower, often a little better."""
+    base: Base = "as_is"
+    """What the weights below are kept in: nf4, four bits (QLoRA, arXiv 2305.14314); int8; or as_is. What isn't adapted stays as it is."""
 
 
 Adapter = Lora | Prefix
@@ -122,12 +125,31 @@ def duplicate(model: PeftModel, source: str, target: str) -> None:
 
 
 def merged(model: PeftModel, name: str) -> PreTrainedModel:
-    """A plain transformers model, a copy, with the adapter `name` added into its weights."""
-    whole = copy.deepcopy(model)
-    whole.set_adapter(name)
-    plain = whole.merge_and_unload(adapter_names=[name])
+    """A plain transformers model, a copy, with the adapter `name` added into its weights; in bfloat16 where they were quantized."""
+    copied = copy.deepcopy(model)
+    copied.set_adapter(name)
+    if quantized(copied):
+        return _merged_in_bfloat16(copied, name)
+    plain = copied.merge_and_unload(adapter_names=[name])
     assert isinstance(plain, PreTrainedModel)
     return plain.requires_grad_(True)
+
+
+def _merged_in_bfloat16(model: PeftModel, name: str) -> PreTrainedModel:
+    """Layer by layer, so that no more than one is held in float32: the sum is made there, of the numbers that the adapter was learnt on."""
+    for layer in list(model.modules()):
+        adapted: Any = layer
+        if isinstance(getattr(layer, "base_layer", None), Quantized):
+            turned, adapted.base_layer = adapted.base_layer.turned, whole(adapted.base_layer)
+            adapted.merge(adapter_names=[name])
+            adapted.base_layer = as_it_stood(adapted.base_layer.bfloat16(), turned)
+    plain = model.unload()
+    assert isinstance(plain, PreTrainedModel)
+    for path in [path for path, layer in plain.named_modules() if isinstance(layer, Quantized)]:  # those that had no adapter
+        parent, _, own = path.rpartition(".")
+        left: Any = plain.get_submodule(path)
+        setattr(plain.get_submodule(parent), own, as_it_stood(whole(left).bfloat16(), left.turned))
+    return plain.bfloat16().requires_grad_(True)
 
 
 def save(model: PeftModel, name: str, directory: Path, base: str = "") -> None:

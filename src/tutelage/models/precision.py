@@ -6,7 +6,8 @@
 
 bfloat16 keeps 8 bits: an update smaller than 2^-9 of a weight would be lost. So the optimizer steps masters, gradients are added up over
 micro-batches in them, and after a step the network takes over their rounding. Vectors of words and positions stay in float32 in all three:
-a frequent word's gradient is a sum of hundreds of terms, which bfloat16 would stop adding up.
+a frequent word's gradient is a sum of hundreds of terms, which bfloat16 would stop adding up. Beside a quantized base they learn nothing,
+and are rounded too.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.models.fused import fuse, release
+from tutelage.models.quantized import quantized
 from tutelage.models.sums import add
 
 Precision = Literal["float32", "autocast", "bf16"]
@@ -27,7 +29,7 @@ def narrow(network: Network) -> Network:
     for module in network.modules():
         if isinstance(module, nn.Embedding) and _rounded not in module._forward_hooks.values():
             module.register_forward_hook(_rounded)
-    for p in _inside(network):
+    for p in network.parameters() if quantized(network) else _inside(network):
         if p.dtype == torch.float32 and not p.requires_grad:
             p.data = p.data.bfloat16()
     return fuse(network)

@@ -91,7 +91,9 @@ def _saved_form(model: PreTrainedModel, head: ScalarHead | None) -> PreTrainedMo
         scored = AutoModelForSequenceClassification.from_config(config)
     setattr(scored, scored.base_model_prefix, model.base_model)
     scored.score = nn.Linear(head.weight.shape[1], 1, bias=False, device="meta")
-    scored.score.weight = nn.Parameter(head.weight.detach().to(next(model.parameters()).dtype), requires_grad=False)
+    scored.score.weight = nn.Parameter(
+        head.weight.detach().to(torch.promote_types(next(model.parameters()).dtype, torch.float32)), requires_grad=False
+    )
     return scored
 
 

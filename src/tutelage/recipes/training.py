@@ -25,6 +25,7 @@ from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision, narrow
 from tutelage.models.prefix import Prefix, has_prefix, length
+from tutelage.models.quantized import Base, noted, quantize
 from tutelage.models.readable import attention_for
 from tutelage.models.roles import Role, causal, place, width
 from tutelage.models.speaking import Voice, voice
@@ -51,12 +52,22 @@ class Machine:
     each product, slower; float32: nothing is rounded; auto: bf16 or float32, as was decided for this machine when the run began."""
 
 
-def begin(work: Work, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The weights that the setting `field` names, in float32 (the master copy that is trained). What had to be chosen for a model from
-    elsewhere is said."""
-    own = isinstance(work.start(field), Path)
+def begin(work: Work, adapter: Adapter | None = None, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The weights that the setting `field` names, in float32 (the master copy that is trained); quantized where the adapter says so, from
+    what is in the folder. What had to be chosen for a model from elsewhere is said."""
+    own, base = isinstance(work.start(field), Path), base_of(adapter)
     told = None if own else lambda line: work.progress.note(f"{work.name}: {line}")
-    return weights.load(_folder(work, field), torch.float32, told=told)
+    if base == "as_is":
+        return weights.load(_folder(work, field), torch.float32, told=told)
+    model, words = weights.load(_folder(work, field), told=told)
+    model = quantize(model, base, here(work.decisions.device)).float()
+    work.progress.note(f"{work.name}: the weights below the adapter are kept in {base}, {noted(model)['base_bits']} bits each")
+    return model, words
+
+
+def base_of(adapter: Adapter | None) -> Base:
+    """What the weights under an adapter are kept in."""
+    return adapter.base if isinstance(adapter, Lora) else "as_is"
 
 
 def speaker(work: Work, field: str) -> tuple[Role, Renderer]:
@@ -187,6 +198,7 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     """
     assert policy.tokenizer is not None
     read, computed = "separate" if policy.attention == SEPARATE else "packed", policy.precision
+    base = noted(role.network)
     policy.finish()
     if ranks().rank:
         return {}
@@ -205,4 +217,5 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     for kept in ("checkpoint.pt", "reference.npz"):
         (work.dir / kept).unlink(missing_ok=True)
     size, kind = sum(p.numel() for p in model.parameters()), type(model).__name__
-    return {"attention": read, "precision": computed, "weights": weights.weights_hash(whole), "parameters": size, "architecture": kind}
+    told = {"weights": weights.weights_hash(whole), "parameters": size, "architecture": kind}
+    return {"attention": read, "precision": computed, **base, **told}

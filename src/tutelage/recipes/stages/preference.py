@@ -58,7 +58,7 @@ class Preference:
 
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences)
-        model, words = begin(work)
+        model, words = begin(work, self.adapter)
         render, objective = renderer(model, words, self.adapter), work.objective
         annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
         trees = preference_trees(annotations, render, work.name)

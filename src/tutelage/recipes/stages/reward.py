@@ -68,7 +68,7 @@ class Reward:
 
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences)
-        model, words = begin(work)
+        model, words = begin(work, self.adapter)
         render = renderer(model, words, self.adapter)
         annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
         trees = preference_trees(annotations, render, "reward")

@@ -77,7 +77,7 @@ class Sft:
         return self.epochs * (epoch + epoch // self.step_tokens * (self.ptx.tokens if self.ptx else 0))
 
     def run(self, work: Work) -> dict[str, Any]:
-        model, words = begin(work)
+        model, words = begin(work, self.adapter)
         render = renderer(model, words, self.adapter)
         given, told = self._given(work)
         rows = fitting(work, given, lambda row: row.prompt, render, self.too_long)
