@@ -1,0 +1,94 @@
+"""What each of several real processes does, for tests: gradients at equal weights and weights after some steps, of every objective, with
+every adapter, whole or sharded.
+
+    python -m tests.engine.gloo FILE WAY   under torchrun's variables
+"""
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tutelage.engine.engine import Engine
+from tutelage.engine.invariants.bench import Bench, policy
+from tutelage.engine.ranks import Ranks, ranks
+from tutelage.engine.rates import Rates
+from tutelage.objectives.dpo import DPO
+from tutelage.objectives.grpo import GRPO
+from tutelage.objectives.mixture import with_text
+from tutelage.objectives.ppo import PPO
+from tutelage.objectives.reward import Reward
+from tutelage.objectives.sft import SFT
+
+OBJECTIVES: dict[str, Any] = {
+    "sft": SFT(),
+    "reward": Reward(center=0.01),
+    "dpo": DPO(),
+    "ppo": PPO(entropy_coef=0.01),
+    "grpo": GRPO(clip_high=0.3, kl_coef=0.05, entropy_coef=0.01),
+    "grpo_response": GRPO(per="response", kl_coef=0.05),
+    "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
+}
+ADAPTERS = ("", "lora")
+STEPS = 20
+RATES = {"policy": Rates(learning_rate=3e-3, weight_decay=0.01), "value": Rates(learning_rate=1e-3, clip=0.5)}
+
+
+def engine(name: str, bench: Bench, way: str, place: Ranks) -> Engine:
+    """Of an objective, on networks that are a function of the bench; small streams, so that each process reads another number of them."""
+    objective = OBJECTIVES[name]
+    made = policy(bench, (*objective.needs, *objective.prepare_needs))
+    return Engine(made, objective, RATES, micro_tokens=30, ranks=place)
+
+
+def gradients(way: str, place: Ranks) -> dict[str, Tensor]:
+    """In float32, at equal weights."""
+    found: dict[str, Tensor] = {}
+    for name in OBJECTIVES:
+        for adapter in ADAPTERS:
+            own = engine(name, Bench(adapter=adapter, dtype=torch.float32), way, place)
+            own.gradients(own.objective.specimens())
+            found[f"{name} {adapter}"] = flat(own, gradient=True)
+    return found
+
+
+def weights(way: str, place: Ranks, steps: int = STEPS) -> dict[str, Tensor]:
+    """In float64, after some steps of a few examples each."""
+    found: dict[str, Tensor] = {}
+    for name in OBJECTIVES:
+        for adapter in ADAPTERS:
+            own = engine(name, Bench(adapter=adapter), way, place)
+            for step in range(steps):
+                own.step(examples(own, step), step, steps)
+            found[f"{name} {adapter}"] = flat(own)
+    return found
+
+
+def examples(own: Engine, step: int) -> list[Any]:
+    """Other ones in each step, of each part: sometimes fewer than processes."""
+    trees = own.objective.specimens()
+    parts = list(dict.fromkeys(tree.part for tree in trees))
+    return [tree for part in parts for tree in [t for t in trees if t.part == part][step % 2 :]]
+
+
+def flat(own: Engine, gradient: bool = False) -> Tensor:
+    """All that is trained, or its gradient, as one vector."""
+    parts: list[Tensor] = []
+    for parameters in own.parameters.values():
+        for p in parameters:
+            x = p.grad if gradient else p.detach()
+            parts.append((torch.zeros_like(p) if x is None else x).flatten())
+    return torch.cat(parts).detach().clone()
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    file, way = sys.argv[1:]
+    place = ranks()
+    torch.save({"gradients": gradients(way, place), "weights": weights(way, place)}, file)
+
+
+if __name__ == "__main__":
+    main()
