@@ -1,20 +1,26 @@
 """What each of several real processes does, for tests: gradients at equal weights and weights after some steps, of every objective, with
 every adapter, whole or sharded.
 
-    python -m tests.engine.gloo FILE WAY   under torchrun's variables
+    python -m tests.engine.gloo learn FILE WAY                     under torchrun's variables
+    python -m tests.engine.gloo train FILE WAY FOLDER STOP         train, with checkpoints; STOP: the step at which it ends as if killed
 """
 
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tutelage.core.progress import Silent
 from tutelage.engine.engine import Engine
 from tutelage.engine.invariants.bench import Bench, policy
 from tutelage.engine.ranks import Ranks, ranks
 from tutelage.engine.rates import Rates
+from tutelage.engine.train import Fixed, train
+from tutelage.models.policy import PLAIN, Fit, Policy
+from tutelage.models.shards import shard_of
 from tutelage.objectives.dpo import DPO
 from tutelage.objectives.grpo import GRPO
 from tutelage.objectives.mixture import with_text
@@ -33,14 +39,17 @@ OBJECTIVES: dict[str, Any] = {
 }
 ADAPTERS = ("", "lora")
 STEPS = 20
+WAYS = {"whole": PLAIN, "shards": Fit(shard=True), "shards+": Fit(shard=True, recompute=True, offload=True), "offload": Fit(offload=True)}
 RATES = {"policy": Rates(learning_rate=3e-3, weight_decay=0.01), "value": Rates(learning_rate=1e-3, clip=0.5)}
 
 
-def engine(name: str, bench: Bench, way: str, place: Ranks) -> Engine:
+def engine(name: str, bench: Bench, way: str, place: Ranks, rates: Mapping[str, Rates] = RATES) -> Engine:
     """Of an objective, on networks that are a function of the bench; small streams, so that each process reads another number of them."""
     objective = OBJECTIVES[name]
     made = policy(bench, (*objective.needs, *objective.prepare_needs))
-    return Engine(made, objective, RATES, micro_tokens=30, ranks=place)
+    if way != "whole":
+        made = Policy(made.roles, attention=made.attention, fit=WAYS[way])
+    return Engine(made, objective, rates, micro_tokens=30, ranks=place)
 
 
 def gradients(way: str, place: Ranks) -> dict[str, Tensor]:
@@ -79,15 +88,33 @@ def flat(own: Engine, gradient: bool = False) -> Tensor:
     for parameters in own.parameters.values():
         for p in parameters:
             x = p.grad if gradient else p.detach()
-            parts.append((torch.zeros_like(p) if x is None else x).flatten())
+            x, shard = torch.zeros_like(p) if x is None else x, shard_of(p)
+            parts.append((x if shard is None else shard.whole(x)).flatten())
     return torch.cat(parts).detach().clone()
+
+
+def trained(way: str, place: Ranks, folder: Path, stop: int) -> Tensor:
+    """Weights after 12 steps of PPO-ptx by AdamW and Muon in float64, with a checkpoint after the sixth; none where it stops before."""
+    name = "ppo_ptx"
+    own = engine(name, Bench(), way, place, {**RATES, "policy": Rates(learning_rate=3e-3, optimizer="muon")})
+
+    def at(step: int) -> list[Any]:
+        if step == stop:
+            raise SystemExit
+        return examples(own, step)
+
+    train(own, Fixed(at), 12, folder, Silent(), name, every=6)
+    return flat(own)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    file, way = sys.argv[1:]
+    what, file, way = sys.argv[1:4]
     place = ranks()
-    torch.save({"gradients": gradients(way, place), "weights": weights(way, place)}, file)
+    if what == "learn":
+        torch.save({"gradients": gradients(way, place), "weights": weights(way, place)}, file)
+    else:
+        torch.save(trained(way, place, Path(sys.argv[4]), int(sys.argv[5])), file)
 
 
 if __name__ == "__main__":

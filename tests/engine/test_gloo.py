@@ -23,14 +23,18 @@ def alone() -> Found:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param((size, way), marks=[pytest.mark.long] * (size > 2)) for way in ("whole",) for size in (2, 4)],
+    params=[
+        pytest.param((size, way), marks=[pytest.mark.long] * (size > 2 or way == "shards+"))
+        for way in ("whole", "shards", "shards+")
+        for size in (2, 4)
+    ],
     ids=lambda p: f"{p[0]}-{p[1]}",
 )
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
     """What each of so many processes has."""
     size, way = request.param
     folder: Path = tmp_path_factory.mktemp("gloo")
-    together(size, lambda rank: [sys.executable, "-m", "tests.engine.gloo", str(folder / f"{rank}.pt"), way], timeout=280)
+    together(size, lambda rank: [sys.executable, "-m", "tests.engine.gloo", "learn", str(folder / f"{rank}.pt"), way], timeout=280)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(size)]
 
 

@@ -25,7 +25,8 @@ def layers(network: nn.Module) -> list[nn.Module]:
 
 
 def recompute(network: nn.Module) -> None:
-    """Let each layer of `network` keep its input alone. Nothing happens the second time. UserError for a network without a list of layers."""
+    """Let each layer of `network` keep its input alone. Nothing happens the second time. UserError for a network that has no list of
+    layers."""
     own = layers(network)
     if not own:
         name = type(causal(network)).__name__

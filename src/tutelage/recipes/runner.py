@@ -22,7 +22,7 @@ from tutelage.core.progress import Progress, Silent, clock
 from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
-from tutelage.engine.ranks import ranks
+from tutelage.engine.ranks import company, ranks
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.door import Door
@@ -70,10 +70,11 @@ def run(
     first one leads, the others follow.
     """
     if ranks().rank:
-        return follow(recipe, out, strict)
+        with company():
+            return follow(recipe, out, strict)
     shown = progress or Silent()
     began = time.monotonic()
-    with Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
+    with company(), Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
         decisions = obey(opened.manifest.get("decisions"), inexact)
         settle(opened, recipe, decisions)
         ranks().wait()
