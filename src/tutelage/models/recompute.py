@@ -44,9 +44,10 @@ def keep(network: nn.Module) -> None:
 
 
 def _again(forward: Any, *given: Any, **told: Any) -> Any:
-    if not torch.is_grad_enabled():
-        return forward(*given, **told)
-    return checkpoint(lambda: forward(*given, **_fresh(told)), use_reentrant=False, preserve_rng_state=False)
+    if torch.is_grad_enabled():
+        return checkpoint(lambda: forward(*given, **_fresh(told)), use_reentrant=False, preserve_rng_state=False)
+    same = {**told}  # its cache too, which a sampler writes to
+    return forward(*given, **same)
 
 
 def _fresh(told: dict[str, Any]) -> dict[str, Any]:
