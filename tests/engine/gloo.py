@@ -82,6 +82,21 @@ def examples(own: Engine, step: int) -> list[Any]:
     return [tree for part in parts for tree in [t for t in trees if t.part == part][step % 2 :]]
 
 
+def rounded(way: str, place: Ranks) -> dict[str, Tensor]:
+    """Gradients where networks compute in bfloat16, and what the policy would write with."""
+    found: dict[str, Tensor] = {}
+    for name, adapter in (("sft", ""), ("dpo", "lora")):
+        objective = OBJECTIVES[name]
+        made = policy(Bench(adapter=adapter, dtype=torch.float32), objective.needs)
+        made = Policy(made.roles, precision="bf16", fit=WAYS[way])
+        own = Engine(made, objective, RATES, micro_tokens=30, ranks=place)
+        own.gradients(objective.specimens())
+        found[f"{name} {adapter}"] = flat(own, gradient=True)
+        with made.speaking("policy") as role:
+            found[f"{name} {adapter} speaks"] = torch.cat([p.detach().float().flatten() for p in role.network.parameters()])
+    return found
+
+
 def flat(own: Engine, gradient: bool = False) -> Tensor:
     """All that is trained, or its gradient, as one vector."""
     parts: list[Tensor] = []
@@ -112,7 +127,7 @@ def main() -> None:
     what, file, way = sys.argv[1:4]
     place = ranks()
     if what == "learn":
-        torch.save({"gradients": gradients(way, place), "weights": weights(way, place)}, file)
+        torch.save({"gradients": gradients(way, place), "weights": weights(way, place), "rounded": rounded(way, place)}, file)
     else:
         torch.save(trained(way, place, Path(sys.argv[4]), int(sys.argv[5])), file)
 

@@ -18,13 +18,17 @@ Found = dict[str, dict[str, torch.Tensor]]
 
 @functools.cache
 def alone() -> Found:
-    return {"gradients": gloo.gradients("whole", Ranks()), "weights": gloo.weights("whole", Ranks())}
+    return {
+        "gradients": gloo.gradients("whole", Ranks()),
+        "weights": gloo.weights("whole", Ranks()),
+        "rounded": gloo.rounded("whole", Ranks()),
+    }
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((size, way), marks=[pytest.mark.long] * (size > 2 or way == "shards+"))
+        pytest.param((size, way), marks=[pytest.mark.long] * ((size, way) != (2, "shards")))
         for way in ("whole", "shards", "shards+")
         for size in (2, 4)
     ],
@@ -52,6 +56,14 @@ def test_twenty_steps_lead_many_where_they_lead_one(found: list[Found], pair: st
     assert expected.dtype == torch.float64
     for rank, own in enumerate(found):
         assert distance(own["weights"][pair], expected) < 1e-9, rank
+
+
+@pytest.mark.parametrize("pair", ["sft ", "dpo lora"])
+def test_in_bfloat16_gradients_differ_by_its_rounding_and_what_speaks_by_nothing(found: list[Found], pair: str) -> None:
+    exact, speaks = alone()["gradients"][pair], alone()["rounded"][f"{pair} speaks"]
+    for own in found:
+        assert 1e-4 < distance(own["rounded"][pair].double(), exact.double()) < 0.03
+        assert own["rounded"][f"{pair} speaks"].equal(speaks)
 
 
 def test_a_mean_instead_of_a_sum_is_caught() -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tutelage.engine import meeting
 from tutelage.engine.ranks import company, ranks
 
 
-def started(what: str, size: int, **told: str) -> list[subprocess.Popen]:
+def started(what: str, size: int, **told: str) -> list[Any]:
     """`size` processes that meet and then do what `main` knows as `what`."""
     shared = {
         **os.environ,
@@ -30,7 +31,7 @@ def started(what: str, size: int, **told: str) -> list[subprocess.Popen]:
     return [subprocess.Popen(command, cwd=ROOT, env={**shared, "RANK": str(rank)}, **pipes) for rank in range(size)]
 
 
-def killed(processes: list[subprocess.Popen], dead: int) -> list[str]:
+def killed(processes: list[Any], dead: int) -> list[str]:
     """What the others say after one of them, once all have met, was killed."""
     for process in processes:
         assert process.stdout.readline() == "met\n"

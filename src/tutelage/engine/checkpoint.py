@@ -76,7 +76,7 @@ def load(path: Path) -> dict[str, Any] | None:
 
 
 def _save_shares(folder: Path, step: int, engine: Engine, source: dict[str, Any]) -> None:
-    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict_saver import save as save_shares
 
     partial, first = folder / f".{FOLDERS}{step}.partial", engine.ranks.rank == 0
     if first:
@@ -84,7 +84,7 @@ def _save_shares(folder: Path, step: int, engine: Engine, source: dict[str, Any]
     engine.ranks.wait()
     placed = {name: _placed(engine, name, x) for name, x in engine.state().items()}
     with writing(partial):
-        dcp.save(placed, checkpoint_id=partial)
+        save_shares(placed, checkpoint_id=partial)
         if first:
             torch.save({"schema": SCHEMA, "step": step, "source": source}, partial / REST)
             sync_tree(partial)
@@ -96,13 +96,14 @@ def _save_shares(folder: Path, step: int, engine: Engine, source: dict[str, Any]
 
 def _shares(path: Path, engine: Engine) -> dict[str, Tensor]:
     """What `Engine.state` gave, as far as this process holds it; read from all files that have a part of it."""
-    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
+    from torch.distributed.checkpoint.state_dict_loader import load as load_shares
 
-    reader = dcp.FileSystemReader(path)
-    told: Mapping[str, Any] = reader.read_metadata().state_dict_metadata
+    reader = FileSystemReader(path)
+    told: dict[str, Any] = dict(reader.read_metadata().state_dict_metadata)
     empty = {name: torch.empty(told[name].size, dtype=told[name].properties.dtype) for name in told}
     found = {name: _share(engine, name, x).clone() for name, x in empty.items()}
-    dcp.load({name: _placed(engine, name, x) for name, x in found.items()}, storage_reader=reader, no_dist=True)
+    load_shares({name: _placed(engine, name, x) for name, x in found.items()}, storage_reader=reader, no_dist=True)
     return found
 
 

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from tutelage.core.errors import Interrupted, UserError
 
@@ -72,7 +73,7 @@ def meet(on_gpu: bool) -> Meeting:
     come."""
     at = f"{os.environ.get('MASTER_ADDR', '?')}:{os.environ.get('MASTER_PORT', '?')}"
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=MEET))
+        store, rank, size = next(rendezvous("env://", timeout=MEET))
     except ValueError as error:
         what = str(error).rpartition("environment variable ")[2]
         raise UserError(f"WORLD_SIZE says that there are other processes, but {what}; start them by torchrun") from None

@@ -91,7 +91,7 @@ class Shards:
             raise UserError(f"machine.shard: torch {torch.__version__} can't add up gradients of shards; take a newer one, or shard: never")
         own = list(networks)
         self.precision, self.offload = precision, offload
-        self._hollow = {id(network): _hollow(network) for network in own}
+        self._hollow = {id(network): _hollow(network, device) for network in own}
         self._stepped: dict[int, tuple[Any, nn.Parameter]] = {}
         rounding = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == "bf16" else MixedPrecisionPolicy()
         told: dict[str, Any] = {"mesh": init_device_mesh(device.type, (dist.get_world_size(),)), "mp_policy": rounding}
@@ -187,9 +187,13 @@ def _empty(p: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False)
 
 
-def _hollow(network: nn.Module) -> nn.Module:
-    """A copy without weights. (Buffers are small and come along.)"""
-    return copy.deepcopy(network, {id(p): _empty(p) for p in network.parameters()})
+def _hollow(network: nn.Module, device: torch.device) -> nn.Module:
+    """A copy without weights. (Buffers are small and come along, to where the weights will be.)"""
+    made = copy.deepcopy(network, {id(p): _empty(p) for p in network.parameters()})
+    for module in made.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, buffer.to(device))
+    return made
 
 
 def _round_frozen(network: nn.Module) -> None:
