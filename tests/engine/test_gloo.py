@@ -60,9 +60,10 @@ def test_twenty_steps_lead_many_where_they_lead_one(found: list[Found], pair: st
 
 @pytest.mark.parametrize("pair", ["sft ", "dpo lora"])
 def test_in_bfloat16_gradients_differ_by_its_rounding_and_what_speaks_by_nothing(found: list[Found], pair: str) -> None:
-    exact, speaks = alone()["gradients"][pair], alone()["rounded"][f"{pair} speaks"]
+    exact, speaks = alone()["gradients"][pair].double(), alone()["rounded"][f"{pair} speaks"]
+    usual = distance(alone()["rounded"][pair].double(), exact)
     for own in found:
-        assert 1e-4 < distance(own["rounded"][pair].double(), exact.double()) < 0.03
+        assert usual / 2 < distance(own["rounded"][pair].double(), exact) < 1.5 * usual
         assert own["rounded"][f"{pair} speaks"].equal(speaks)
 
 
