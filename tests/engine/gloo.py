@@ -6,14 +6,17 @@ every adapter, whole or sharded.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tutelage.core.progress import Silent
+from tutelage.data.batch import PackedBatch
+from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
 from tutelage.engine.invariants.bench import Bench, policy
 from tutelage.engine.ranks import Ranks, ranks
@@ -28,6 +31,30 @@ from tutelage.objectives.ppo import PPO
 from tutelage.objectives.reward import Reward
 from tutelage.objectives.sft import SFT
 
+
+class Weighed:
+    """A joint statistic: each example weighs as all others of the step, of all processes, say."""
+
+    needs = prepare_needs = ("logp",)
+    terms: Mapping[str, float] = MappingProxyType({"nll": 1.0})
+
+    def needs_for(self, part: str) -> tuple[str, ...]:
+        return self.needs
+
+    def collate(self, trees: Sequence[Tree]) -> PackedBatch:
+        return SFT().collate(trees)
+
+    def prepare(self, reads: Sequence[Mapping[str, Tensor]], batches: Sequence[PackedBatch]) -> list[dict[str, Tensor]]:
+        mean = torch.cat([read["logp"] for read in reads]).mean()
+        return [{"weight_M": (read["logp"] - mean).abs()} for read in reads]
+
+    def loss(self, read: Mapping[str, Tensor], batch: PackedBatch) -> dict[str, Tensor]:
+        return {"nll": -(read["logp"] * batch["weight_M"]).sum()}
+
+    def specimens(self) -> list[Tree]:
+        return SFT().specimens()
+
+
 OBJECTIVES: dict[str, Any] = {
     "sft": SFT(),
     "reward": Reward(center=0.01),
@@ -35,6 +62,7 @@ OBJECTIVES: dict[str, Any] = {
     "ppo": PPO(entropy_coef=0.01),
     "grpo": GRPO(clip_high=0.3, kl_coef=0.05, entropy_coef=0.01),
     "grpo_response": GRPO(per="response", kl_coef=0.05),
+    "joint": Weighed(),
     "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
 ADAPTERS = ("", "lora")

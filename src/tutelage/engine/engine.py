@@ -50,10 +50,10 @@ class Engine:
     def gradients(self, trees: Sequence[Tree]) -> dict[str, float]:
         """Set every trained parameter's gradient for this optimiser batch (all processes' examples); each sum / count by name."""
         own, company = self._micro_batches(trees)
-        batches = [batch.to(self.policy.device) for batch in self._prepared(own, company)]
+        batches, company = ([batch.to(self.policy.device) for batch in some] for some in self._prepared(own, company))
         counts = self.ranks.sum_counts(_added([batch.counts for batch in batches]))
         found: list[dict[str, Tensor]] = []
-        for batch in _by_part([*batches, *company]):
+        for batch in _by_part([*batches, *company]) if self.policy.sharded else batches:
             joins = any(batch is other for other in company)
             sums = self.objective.loss(self._read(batch, _needs(self.objective, batch)), batch)
             self._backward(sums, dict.fromkeys(counts, 0.0) if joins else counts)
@@ -94,7 +94,7 @@ class Engine:
             for part in sorted(first):
                 read = sum(batch[0].part == part for batch in own)
                 lacking = max(self.ranks.gather([read])) - read
-                company += [self.objective.collate([first[part]]).to(self.policy.device) for _ in range(lacking)]
+                company += [self.objective.collate([first[part]]) for _ in range(lacking)]
         return [self.objective.collate(batch) for batch in own], company
 
     def _backward(self, sums: Mapping[str, Tensor], counts: Mapping[str, float]) -> None:
@@ -111,20 +111,25 @@ class Engine:
         dtype = next((x.dtype for x in read.values()), torch.float64)
         return {**read, **{need: batch.brought[need].to(self.policy.device, dtype) for need in needs if need in batch.brought}}
 
-    def _prepared(self, batches: list[PackedBatch], company: Sequence[PackedBatch]) -> list[PackedBatch]:
+    def _prepared(self, own: list[PackedBatch], company: list[PackedBatch]) -> tuple[list[PackedBatch], list[PackedBatch]]:
         """Joint statistics enter as constants: computed over all processes' batches before the first loss, by the processor, where numbers
-        of all processes meet."""
+        of all processes meet. What is read for company gets columns too, but has no part in anybody else's."""
         needs = self.objective.prepare_needs
         if not needs:
-            return batches
+            return own, company
         with torch.no_grad():
-            own = [({name: x.cpu() for name, x in self._read(batch, needs).items()}, batch) for batch in batches]
-            for batch in company:
-                self._read(batch, needs)
-        everyone = self.ranks.gather(own)
-        columns = self.objective.prepare([read for read, _ in everyone], [batch for _, batch in everyone])
+            read = [({name: x.cpu() for name, x in self._read(batch, needs).items()}, batch) for batch in [*own, *company]]
+        everyone = self.ranks.gather(read[: len(own)])
+        columns = self._columns(everyone)
         first = sum(self.ranks.gather([len(own)])[: self.ranks.rank])
-        return [_joined(batch, added) for batch, added in zip(batches, columns[first : first + len(own)], strict=True)]
+        mine = columns[first : first + len(own)]
+        beside = [self._columns([*everyone, other])[-1] for other in read[len(own) :]]
+        pairs = (zip(own, mine, strict=True), zip(company, beside, strict=True))
+        joined, joins = ([_joined(batch, added) for batch, added in some] for some in pairs)
+        return joined, joins
+
+    def _columns(self, read: Sequence[tuple[dict[str, Tensor], PackedBatch]]) -> Sequence[Mapping[str, Tensor]]:
+        return self.objective.prepare([found for found, _ in read], [batch for _, batch in read])
 
     def state(self) -> dict[str, Tensor]:
         """Trained weights and what the optimizer remembers of each, by name: "policy.3.weight", "policy.3.exp_avg". Of a sharded policy
