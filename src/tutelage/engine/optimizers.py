@@ -12,6 +12,7 @@ from torch import nn
 
 from tutelage.engine.muon import Muon
 from tutelage.engine.rates import Rates
+from tutelage.models.shards import shape_of
 
 
 def optimizers(
@@ -22,7 +23,8 @@ def optimizers(
     muon: list[dict[str, Any]] = []
     for role, own in parameters.items():
         rate = rates[role]
-        inside = [p for p in own if rate.optimizer == "muon" and p.dim() == 2 and min(p.shape) > 1 and id(p) not in word_vectors]
+        maps = [p for p in own if p.dim() == 2 and min(shape_of(p)) > 1 and id(p) not in word_vectors]
+        inside = maps if rate.optimizer == "muon" else []
         chosen = {id(p) for p in inside}
         matrices = [p for p in own if p.dim() > 1 and id(p) not in chosen]
         vectors = [p for p in own if p.dim() <= 1]

@@ -3,7 +3,7 @@
     training   6 N operations per token (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), reading 2 N; sampling, a word at a time,
                is as slow as training. Each role that reads or trains counts.
     memory     4 bytes per weight of each role (fewer where adapter.base is nf4 or int8), 12 more per trained weight (gradient and Adam's
-               two moments), activations
+               two moments), activations; of a process, where weights are shared out among several (recipes/fitted.py)
 
 The machine's speed is measured by multiplying matrices for a fifth of a second. Where a stage of the same method was made in this run
 directory, its own tokens per second are used instead. Nothing here changes what is computed.
@@ -22,6 +22,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.progress import clock
 from tutelage.core.run import MANIFEST, Run
 from tutelage.recipes.decisions import Decisions, available_bytes, decide
+from tutelage.recipes.fitted import shares
 from tutelage.recipes.recipe import Recipe, Step, context_of
 from tutelage.recipes.runner import plan
 from tutelage.recipes.sources import Model
@@ -115,10 +116,12 @@ def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool
     roles, trained = traversals(step) if step.method in REINFORCED else (networks(step), int(trains))
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
     rows = micro or micro_tokens(step)
+    machine = asked_of(step)
     weights = base_bytes(network, bits or bits_of(step)) * roles
-    training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trained
-    activations = 4.0 * rows * network.layers * (20 * network.width + 4 * network.ffn) * (1.0 if trains else 0.1)
-    return RUNTIME + weights + training + activations
+    training = (4.0 if machine.get("offload") else 12.0) * network.parameters * (0.02 if adapted else 1.0) * trained
+    layer = 20 * network.width + 4 * network.ffn
+    kept = network.layers * network.width + layer if machine.get("recompute") else network.layers * layer
+    return RUNTIME + (weights + training) / shares(machine.get("shard", "never")) + 4.0 * rows * kept * (1.0 if trains else 0.1)
 
 
 def bits_of(step: Step) -> float:
@@ -142,9 +145,14 @@ def networks(step: Step) -> int:
 
 def micro_tokens(step: Step) -> int:
     """Tokens of one forward and backward pass."""
-    machine = step.settings.get("machine")
-    given = machine.get("micro_tokens") if isinstance(machine, dict) else None
+    given = asked_of(step).get("micro_tokens")
     return given if isinstance(given, int) else MICRO_TOKENS
+
+
+def asked_of(step: Step) -> dict[str, Any]:
+    """What a stage says of the machine; nothing where it doesn't train."""
+    machine = step.settings.get("machine")
+    return machine if isinstance(machine, dict) else {}
 
 
 def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:

@@ -22,7 +22,7 @@ from tutelage.core.progress import Progress, Silent, clock
 from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
-from tutelage.engine.ranks import ranks
+from tutelage.engine.ranks import company, ranks
 from tutelage.recipes import base
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
@@ -71,11 +71,12 @@ def run(
     first one leads, the others follow.
     """
     if ranks().rank:
-        return follow(recipe, out, strict)
+        with company():
+            return follow(recipe, out, strict)
     shown = progress or Silent()
     began = time.monotonic()
     recipe = base.looked_up(recipe, out, shown.note)
-    with Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
+    with company(), Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
         decisions = obey(opened.manifest.get("decisions"), inexact)
         todo = plan(recipe, opened, strict)
         if any(item.made is None for item in todo):

@@ -15,6 +15,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.randomness import stream
 from tutelage.core.text import Prompt
 from tutelage.data.render import Renderer
+from tutelage.engine import checkpoint
 from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
 from tutelage.models.adapters import Adapter, Lora
@@ -30,6 +31,7 @@ from tutelage.models.readable import attention_for
 from tutelage.models.roles import Role, causal, place, width
 from tutelage.models.speaking import Voice, voice
 from tutelage.models.weights import PREFIX, PREFIX_TOKENS
+from tutelage.recipes.fitted import fitted
 from tutelage.recipes.work import Work
 
 T = TypeVar("T")
@@ -50,6 +52,14 @@ class Machine:
     precision: Literal["auto", "bf16", "autocast", "float32"] = "auto"
     """What networks compute in (models/precision.py). bf16: rounded weights over float32 masters; autocast: float32 weights, rounded in
     each product, slower; float32: nothing is rounded; auto: bf16 or float32, as was decided for this machine when the run began."""
+    shard: Literal["auto", "never", "always"] = "auto"
+    """Under torchrun: share weights, gradients and the optimizer's memory out among processes (models/shards.py), or hold them whole in
+    each. auto: shared out on GPUs where the estimate of a whole stage is above nine tenths of what the smallest has free."""
+    recompute: bool = False
+    """Make a layer's activations again in the backward pass: the same gradient, about a third slower, and only a layer's input is kept."""
+    offload: bool = False
+    """Keep the masters of what is trained, and what the optimizer remembers of it, in the processor's memory: the same steps, slower by the
+    way there and back."""
 
 
 def begin(work: Work, adapter: Adapter | None = None, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
@@ -140,13 +150,18 @@ def policy_of(
     """The policy that a stage trains, on the device of the run, reading trees as its networks can, in the precision that was asked for or
     decided. Where either can't be, that is said. Attention of a family's own may hold tables in float32, so such a network computes in
     it."""
+    device = here(work.decisions.device)
+    fit = fitted(work, machine, roles)
     for role in roles.values():
-        place(role, here(work.decisions.device))
+        if not fit.shard:
+            place(role, device)
+        elif role.head is not None:  # networks are brought there layer by layer, as they are shared out
+            role.head.to(device)
     networks = {id(model): model for model in (causal(role.network) for role in roles.values())}
     attention, why = attention_for(networks.values(), machine.attention)
     if why:
         work.progress.note(f"{work.name}: every response is read with its prompt, one by one ({why}): the same numbers, slower")
-    return Policy(roles, words, _precision(work, machine, adapter, attention), attention)
+    return Policy(roles, words, _precision(work, machine, adapter, attention), attention, fit)
 
 
 def _precision(work: Work, machine: Machine, adapter: Adapter | None, attention: str) -> Precision:
@@ -214,8 +229,8 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
         else:
             whole = model = adapters.merged(network, role.adapter)
     weights.save(model, policy.tokenizer, work.dir / "model", head)
-    for kept in ("checkpoint.pt", "reference.npz"):
-        (work.dir / kept).unlink(missing_ok=True)
+    checkpoint.drop(work.dir)
+    (work.dir / "reference.npz").unlink(missing_ok=True)
     size, kind = sum(p.numel() for p in model.parameters()), type(model).__name__
     told = {"weights": weights.weights_hash(whole), "parameters": size, "architecture": kind}
     return {"attention": read, "precision": computed, **base, **told}
