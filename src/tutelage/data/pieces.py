@@ -83,6 +83,25 @@ def batches(trees: Sequence[T], batch_size: int, seed: int, step: int) -> list[T
     return [trees[_order(len(trees), seed, place // len(trees))[place % len(trees)]] for place in places]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Steps of `batch` rows, each with its trees; an epoch's last step has what is left of it. `at(step)` for any step in any order."""
+
+    rows: tuple[tuple[Tree, ...], ...]
+    batch: int
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch, the same in each."""
+        return -(-len(self.rows) // self.batch)
+
+    def at(self, step: int) -> list[Tree]:
+        epoch, number = divmod(step, self.steps)
+        order = _order(len(self.rows), self.seed, epoch)
+        return [tree for place in order[number * self.batch : (number + 1) * self.batch] for tree in self.rows[place]]
+
+
 def steps_of(lengths: Sequence[int], tokens: int) -> int:
     """Steps per epoch. UserError when there is nothing to learn from, or a tree is longer than a step."""
     if not lengths:

@@ -91,9 +91,13 @@ def context(model: PreTrainedModel) -> int:
     return int(getattr(model.config, "max_position_embeddings", 1024))
 
 
-def renderer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter | None = None) -> Renderer:
-    """Renders for this model: what doesn't fit its context, of which a learnt prefix takes its share, is refused or cut."""
-    return Renderer(tokenizer, context(model) - (adapter.tokens if isinstance(adapter, Prefix) else 0))
+def renderer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter | None = None, longest: int | None = None
+) -> Renderer:
+    """Renders for this model: what doesn't fit its context, of which a learnt prefix takes its share, or is longer than `longest`
+    tokens, is refused or cut."""
+    room = context(model) - (adapter.tokens if isinstance(adapter, Prefix) else 0)
+    return Renderer(tokenizer, room if longest is None else min(room, longest))
 
 
 def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render: Renderer, too_long: TooLong, room: int = 1) -> list[T]:
