@@ -62,12 +62,10 @@ def tell(made: door.Import, order: Order) -> None:
 
 
 def _format(given: str | None) -> door.Format | None:
-    if given is None:
-        return None
-    found = next((format for format in door.MARKS if format == given), None)
-    if found is None:
-        raise UserError(f"--format {given}: there is {', '.join(door.MARKS)}")
-    return found
+    found: dict[str, door.Format] = {format: format for format in door.FORMATS}
+    if given is not None and given not in found:
+        raise UserError(f"--format {given}: there is {', '.join(found)}")
+    return found[given] if given else None
 
 
 def _refuse_unwritable(out: Path, force: bool) -> None:

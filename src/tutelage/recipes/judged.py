@@ -7,7 +7,7 @@ from typing import Any
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
-from tutelage.data.pieces import batches
+from tutelage.data.pieces import Rows, batches
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
@@ -104,13 +104,19 @@ class Amount:
     epochs: int
     steps: int | None
     """Of optimization; None: what the epochs take."""
+    whole_epochs: bool = False
+    """No step holds annotations of two epochs."""
 
 
 def learn(work: Work, engine: Engine, trees: Sequence[Tree], amount: Amount, every: int, shown: Sequence[str]) -> int:
     """Train on annotations, `batch` of them a step (all, where there are fewer); returns the number of steps."""
     batch = min(amount.batch, len(trees))
-    count = amount.steps or max(1, round(amount.epochs * len(trees) / batch))
-    steps = [batches(range(len(trees)), batch, work.seed, step) for step in range(count)]
+    if amount.whole_epochs:
+        rows = Rows(tuple((n,) for n in range(len(trees))), batch, work.seed)
+        steps = [rows.at(step) for step in range(amount.steps or amount.epochs * rows.steps)]
+    else:
+        count = amount.steps or max(1, round(amount.epochs * len(trees) / batch))
+        steps = [batches(range(len(trees)), batch, work.seed, step) for step in range(count)]
     known = read_once(work, engine, trees, steps)
     source = Fixed(lambda step: [known[place] for place in steps[step]])
     train(engine, source, len(steps), work.dir, work.progress, work.name, every, shown=shown)

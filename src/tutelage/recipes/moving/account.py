@@ -127,6 +127,10 @@ class Account:
         self.settings[place], self.comments[place] = value, by
         self.lines[place] = self.file.lines.get((), 1) if line is None else line
 
+    def meant(self, key: str, what: str) -> None:
+        """Carried by what is written elsewhere."""
+        self._note(key, "carried", what)
+
     def otherwise(self, key: str, what: str) -> None:
         self._note(key, "otherwise", what)
 

@@ -22,6 +22,7 @@ NAMES = Names(
     held_out="val_set_size",
 )
 ADAPTER = Keys(dora="peft_use_dora", stabilized="peft_use_rslora", targets="lora_target_modules", folder="lora_model_dir")
+LORA = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_target_linear")
 ALPACA = Columns(prompt="instruction", query="input", response="output")
 TYPES: dict[str, dict[str, Columns]] = {
     "sft": {
@@ -124,13 +125,13 @@ def _method(account: Account) -> tuple[str, str]:
         loss = account.value("dpo_loss_type")
         if loss not in (None, "sigmoid", ["sigmoid"]):
             raise refuse(account, "dpo_loss_type", f"there is no objective {loss} (sigmoid is dpo)")
-        account.carry("rl", "method", "dpo")
+        account.meant("rl", "method: dpo")
         return "dpo", "rl"
     if account.given("reward_model") and account.flag("reward_model"):
-        account.otherwise("reward_model", "method: reward")
+        account.meant("reward_model", "method: reward")
         return "reward", "reward_model"
     key = "pretraining_dataset" if account.given("pretraining_dataset") else "datasets"
-    types = {one.get("type") for one in _listed(account, key)}
+    types = [one.get("type") for one in _listed(account, key)]
     texts = all(kind in TYPES["pretrain"] for kind in types) or key == "pretraining_dataset"
     return ("pretrain", key) if texts else ("sft", "neither rl nor reward_model")
 
@@ -140,7 +141,9 @@ def _what(account: Account, method: str) -> None:
     account.put(
         "too_long", "leave_out", "a row whose prompt fills sequence_len has nothing left to learn from"
     ) if method != "pretrain" else None
-    if (account.given("excess_length_strategy") and account.value("excess_length_strategy") != "truncate") or method == "sft":
+    if (account.given("excess_length_strategy") and account.value("excess_length_strategy") != "truncate") or (
+        method == "sft" and not account.given("excess_length_strategy")
+    ):
         account.otherwise("excess_length_strategy", "a row that is longer than sequence_len is cut, where Axolotl would leave it out")
     template = account.value("chat_template")
     if template == "tokenizer_default":
@@ -172,13 +175,17 @@ def _adapter(account: Account, method: str) -> None:
         raise refuse(account, "adapter", f"there is no adapter {kind} here (lora, qlora and dora are)")
     lora.bits(account, "load_in_4bit", "load_in_8bit")
     if kind is None:
-        for key in ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_target_linear"):
+        for key in LORA:
             if account.given(key):
                 account.unneeded(key, "no adapter is asked for")
         return
-    account.otherwise("adapter", "said by the setting adapter" + ("; its base stays in full precision" if kind == "qlora" else ""))
+    if kind == "qlora":
+        account.otherwise("adapter", "the setting adapter; its base stays in full precision")
+    else:
+        account.meant("adapter", "the setting adapter")
     if account.given("lora_model_dir"):
-        raise refuse(account, "lora_model_dir", "an adapter can't be gone on with yet")
+        lora.kept(account, ADAPTER, (*LORA, "peft_use_dora", "peft_use_rslora"))
+        return
     linear = account.given("lora_target_linear") and account.flag("lora_target_linear")
     if linear:
         account.carry("lora_target_linear", "adapter.targets", "all-linear")

@@ -13,6 +13,7 @@ from tutelage.recipes.moving.account import Account
 from tutelage.recipes.moving.result import Moved, Order
 
 Format = Literal["axolotl", "llamafactory", "trl"]
+FORMATS: tuple[Format, ...] = ("axolotl", "llamafactory", "trl")
 MARKS: dict[Format, tuple[str, ...]] = {
     "axolotl": ("base_model", "micro_batch_size", "sequence_len", "num_epochs", "val_set_size"),
     "llamafactory": ("stage", "finetuning_type", "cutoff_len", "template", "dataset", "lora_rank"),
@@ -39,9 +40,8 @@ def from_file(order: Order, format: Format | None) -> Import:
         raise UserError(f"{order.source}: expected keys and values, as in the configuration of Axolotl, LLaMA-Factory or TRL")
     format = format or told(file.tree, str(order.source))
     if format == "trl":
-        raise UserError(
-            f"{order.source}: this file doesn't say which of TRL's trainers it is for; write tutelage import trl sft --config {order.source}"
-        )
+        which = f"write tutelage import trl sft --config {order.source} (or dpo, reward)"
+        raise UserError(f"{order.source}: this file doesn't say which of TRL's trainers it is for; {which}")
     module = axolotl if format == "axolotl" else llamafactory
     account = Account(file, module.peer())
     return _checked(account, module.moved(account, order), str(order.source), order)
@@ -54,15 +54,15 @@ def from_command(words: Sequence[str], order: Order) -> Import:
     processes = account.whole("num_processes")
     if processes:
         order = Order(order.source, order.out, processes)
-        account.otherwise("num_processes", "it is a factor of the batch; run the recipe under torchrun with as many")
+        account.meant("num_processes", "it is a factor of the batch; run the recipe under torchrun with as many")
     at = Order(Path(file.name) if file.lines else order.source, order.out, order.gpus)
     return _checked(account, trl.moved(account, at, trainer), f"trl {' '.join(words)}", at)
 
 
 def told(tree: dict[str, Plain], source: str) -> Format:
     """Of which tool the keys are."""
-    counts = {format: sum(key in tree for key in keys) for format, keys in MARKS.items()}
-    best = max(counts, key=lambda format: counts[format])
+    counts = {format: sum(key in tree for key in MARKS[format]) for format in FORMATS}
+    best = max(FORMATS, key=lambda format: counts[format])
     if not counts[best] or list(counts.values()).count(counts[best]) > 1:
         wanted = ", ".join(f"{format} ({', '.join(keys[:3])}, ...)" for format, keys in MARKS.items())
         raise UserError(f"{source}: its keys are of none of {wanted}; say which it is with --format")

@@ -175,7 +175,9 @@ def batch(account: Account, names: Names, gpus: int, packed: int | None, packing
     if account.given("gradient_accumulation_steps"):
         account.carry("gradient_accumulation_steps", path, value)
     if packed:
-        account.carry(packing, path, value)
+        account.meant(packing, f"{path}: {value}")
+    if account.stage in ("dpo", "reward"):
+        account.put("whole_epochs", True, "as transformers counts steps")
     account.comments[("stages", account.stage, path)] = f"{names.micro} x gradient_accumulation_steps x GPUs: {whole}"
     return rows
 

@@ -33,7 +33,7 @@ def moved(account: Account, order: Order) -> Moved:
     result.model(account, "model_name_or_path")
     sources = _sources(account, order.source.parent, kind)
     result.stage(account, method, "stage")
-    account.carry("stage", "method", method)
+    account.meant("stage", f"method: {method}")
     made = result.inputs(account, order, sources, kind)
     packed = account.flag("packing") if account.given("packing") else kind == "text"
     length = learning.length(account, NAMES)
@@ -62,7 +62,7 @@ def _what(account: Account, method: str) -> None:
         loss = account.value("pref_loss")
         if loss != "sigmoid":
             raise refuse(account, "pref_loss", f"there is no objective {loss} (sigmoid is dpo)")
-        account.carry("pref_loss", "method", "dpo")
+        account.meant("pref_loss", "the loss of dpo")
         account.carry("pref_beta", "beta", account.number("pref_beta"))
     if method == "reward":
         account.put("demonstrations", None, "the scale of scores is set on the judged responses")
@@ -70,15 +70,16 @@ def _what(account: Account, method: str) -> None:
 
 def _adapter(account: Account) -> None:
     kind = account.value("finetuning_type")
+    lora.bits(account, "quantization_bit")
     if kind not in ("lora", "full"):
         raise refuse(account, "finetuning_type", f"{kind} isn't known here (lora and full are)")
     if kind == "full":
-        account.carry("finetuning_type", "adapter", None)
+        account.meant("finetuning_type", "no adapter: all weights are trained")
         return
-    account.otherwise("finetuning_type", "said by the setting adapter")
+    account.meant("finetuning_type", "the setting adapter")
     if account.given("adapter_name_or_path"):
-        raise refuse(account, "adapter_name_or_path", "an adapter can't be gone on with yet")
-    lora.bits(account, "quantization_bit")
+        lora.kept(account, ADAPTER, ("lora_rank", "lora_alpha", "lora_dropout", "lora_target", "use_dora", "use_rslora"))
+        return
     lora.fresh(account, NAMES, ADAPTER, linear=False, quiet=False, twice=True)
 
 
@@ -95,10 +96,10 @@ def _sources(account: Account, beside: Path, kind: Kind) -> list[Source]:
         )
     known = _info(info)
     if account.given("dataset_dir"):
-        account.otherwise("dataset_dir", "its data sets are the recipe's input")
+        account.meant("dataset_dir", "its data sets are the recipe's input")
     first = account.whole("max_samples")
     if first:
-        account.otherwise("max_samples", f"the first {first} rows of each data set were written to the input")
+        account.meant("max_samples", f"the first {first} rows of each data set were written to the input")
     return [_source(account, name, known, folder, first, kind) for name in names]
 
 

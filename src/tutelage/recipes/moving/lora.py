@@ -72,6 +72,18 @@ def _dropout(account: Account, quiet: bool) -> None:
         account.lost("lora_dropout", f"dropout is 0 here, not {account.number('lora_dropout'):g}: two readings of a token must agree")
 
 
+def kept(account: Account, keys: Keys, others: tuple[str, ...]) -> None:
+    """An adapter to go on with: its own config says all about it, as it does for the peer."""
+    folder = account.text(keys.folder) or ""
+    if "," in folder:
+        raise account.fault(keys.folder, "several adapters can't be joined; merge all but the last one into the model")
+    account.put("adapter.kind", "peft", keys.folder)
+    account.carry(keys.folder, "adapter.from", folder)
+    for key in others:
+        if account.given(key):
+            account.unneeded(key, f"the adapter's own config says it, {account.peer.name} takes it from there, too")
+
+
 def bits(account: Account, *keys: str) -> None:
     """A base in four or eight bits."""
     for key in keys:

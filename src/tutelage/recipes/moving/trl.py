@@ -109,7 +109,7 @@ def _what(account: Account, method: str, sources: list[Source]) -> None:
         if loss not in (None, "sigmoid", ["sigmoid"]):
             raise refuse(account, "loss_type", f"there is no objective {loss} (sigmoid is dpo)")
         if loss:
-            account.carry("loss_type", "method", "dpo")
+            account.meant("loss_type", "the loss of dpo")
         account.carry("beta", "beta", account.number("beta"))
         if account.number("label_smoothing"):
             account.lost("label_smoothing", "there is no smoothing of labels")
@@ -137,7 +137,7 @@ def _trained(account: Account, sources: list[Source]) -> None:
 def _adapter(account: Account, method: str) -> None:
     lora.bits(account, "load_in_4bit", "load_in_8bit")
     if account.flag("use_peft"):
-        account.otherwise("use_peft", "said by the setting adapter")
+        account.meant("use_peft", "the setting adapter")
         lora.fresh(account, NAMES, ADAPTER, linear=False, quiet=method in ("dpo", "reward"))
         return
     for key in ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_dora", "use_rslora"):

@@ -40,6 +40,8 @@ class Preference:
     """Annotations per optimiser step; 32-512."""
     steps: Annotated[int, Ge(1)] | None = None
     """Optimiser steps; null: what the epochs take."""
+    whole_epochs: bool = False
+    """An epoch's last step has what is left of it, and no step rows of two epochs."""
     split: Literal["label", "all"] = "label"
     """Of a file: `label` leaves out the tenth that evals measure on; `all` learns from every row, and nothing is measured on it."""
     max_length: Annotated[int, Ge(2)] | None = None
@@ -72,9 +74,9 @@ class Preference:
         needs = (*objective.needs, *objective.prepare_needs)
         scalar = any(need.partition("@")[0] in SCALARS for need in needs)
         role = learner(model, self.adapter, work.seed, new_head(model, work.seed) if scalar else None)
-        policy = policy_of(work, self.machine, {"policy": role, **beginning(role, objective)}, words, self.adapter)
+        policy = policy_of(work, self.machine, {"policy": role, **beginning(role, objective, self.adapter)}, words, self.adapter)
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
-        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps), every, shown)
+        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps, self.whole_epochs), every, shown)
         left = leave(work, policy, role, role.head)
         return {**left, **told, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}

@@ -51,6 +51,8 @@ class Reward:
     """Weight of the mean squared score during training; 0-0.1."""
     steps: Annotated[int, Ge(1)] | None = None
     """Optimiser steps; null: what the epochs take."""
+    whole_epochs: bool = False
+    """An epoch's last step has what is left of it, and no step rows of two epochs."""
     split: Literal["label", "all"] = "label"
     """Of a file: `label` leaves out the tenth that evals measure on; `all` learns from every row, and nothing is measured on it."""
     max_length: Annotated[int, Ge(2)] | None = None
@@ -82,7 +84,7 @@ class Reward:
         policy = policy_of(work, self.machine, {"policy": learner(model, self.adapter, work.seed, head)}, words, self.adapter)
         engine = Engine(policy, Objective(self.center), {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, ("preference", "agree")
-        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps), every, shown)
+        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps, self.whole_epochs), every, shown)
         scale = self._scale(work, policy, head, trees, render)
         left = leave(work, policy, policy.roles["policy"], head)
         return {**left, **told, **scale, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}

@@ -106,7 +106,7 @@ class Sft:
         told |= {"rows": len(rows), "left_out": len(given) - len(rows), "cut": cut, "steps": steps}
         return {**leave(work, policy, policy.roles["policy"]), **told}
 
-    def _order(self, made: list[list[Tree]], seed: int) -> Packing | Rows:
+    def _order(self, made: list[list[Tree]], seed: int) -> Packing | Rows[Tree]:
         """Which trees each step learns from."""
         if self.batch is not None:
             return Rows(tuple(map(tuple, made)), self.batch, seed)
