@@ -173,16 +173,13 @@ def _adapter(account: Account, method: str) -> None:
     kind = account.value("adapter")
     if kind not in (None, "lora", "qlora", "dora"):
         raise refuse(account, "adapter", f"there is no adapter {kind} here (lora, qlora and dora are)")
-    lora.bits(account, "load_in_4bit", "load_in_8bit")
+    lora.bits(account, "load_in_4bit", "load_in_8bit", kind is not None and not account.given("lora_model_dir"))
     if kind is None:
         for key in LORA:
             if account.given(key):
                 account.unneeded(key, "no adapter is asked for")
         return
-    if kind == "qlora":
-        account.otherwise("adapter", "the setting adapter; its base stays in full precision")
-    else:
-        account.meant("adapter", "the setting adapter")
+    account.meant("adapter", "the setting adapter")
     if account.given("lora_model_dir"):
         lora.kept(account, ADAPTER, (*LORA, "peft_use_dora", "peft_use_rslora"))
         return

@@ -70,7 +70,7 @@ def _what(account: Account, method: str) -> None:
 
 def _adapter(account: Account) -> None:
     kind = account.value("finetuning_type")
-    lora.bits(account, "quantization_bit")
+    lora.bits(account, "quantization_bit", "quantization_bit", kind == "lora" and not account.given("adapter_name_or_path"))
     if kind not in ("lora", "full"):
         raise refuse(account, "finetuning_type", f"{kind} isn't known here (lora and full are)")
     if kind == "full":

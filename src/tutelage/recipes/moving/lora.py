@@ -1,12 +1,12 @@
 """Adapters: rank, alpha, targets, DoRA; and rank-stabilized scaling, which is another alpha."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from tutelage.recipes.moving.account import Account
 from tutelage.recipes.moving.learning import Names
 
 EVERY = ("all", "all-linear")
-FOUR_BITS = "the base stays in full precision: there are no four- or eight-bit bases here; more memory, no rounding of the base"
+FULL = "the base stays in full precision: more memory, no rounding of the base"
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,22 @@ def kept(account: Account, keys: Keys, others: tuple[str, ...]) -> None:
             account.unneeded(key, f"the adapter's own config says it, {account.peer.name} takes it from there, too")
 
 
-def bits(account: Account, *keys: str) -> None:
-    """A base in four or eight bits."""
-    for key in keys:
-        if account.given(key) and account.value(key) not in (False, 0):
-            account.lost(key, FOUR_BITS)
+def bits(account: Account, four: str, eight: str, adapted: bool) -> None:
+    """A base in four or eight bits: the keys that ask for it (one key may ask for either, by the number). `adapted`: there is a new
+    adapter over it."""
+    for key in dict.fromkeys((four, eight)):
+        given = account.value(key)
+        if not account.given(key) or given in (False, 0):
+            continue
+        base = "nf4" if given == 4 or (given is True and key == four) else "int8"
+        if adapted and rounds() and given in (True, 4, 8):
+            account.carry(key, "adapter.base", base)
+        else:
+            account.lost(key, FULL)
+
+
+def rounds() -> bool:
+    """Whether adapters here can stand on a base in few bits."""
+    from tutelage.models.adapters import Lora  # late: it brings torch
+
+    return any(one.name == "base" for one in fields(Lora))

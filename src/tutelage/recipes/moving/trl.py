@@ -135,7 +135,7 @@ def _trained(account: Account, sources: list[Source]) -> None:
 
 
 def _adapter(account: Account, method: str) -> None:
-    lora.bits(account, "load_in_4bit", "load_in_8bit")
+    lora.bits(account, "load_in_4bit", "load_in_8bit", account.flag("use_peft"))
     if account.flag("use_peft"):
         account.meant("use_peft", "the setting adapter")
         lora.fresh(account, NAMES, ADAPTER, linear=False, quiet=method in ("dpo", "reward"))
