@@ -102,8 +102,12 @@ def moved(account: Account, order: Order, trainer: str) -> Moved:
 def _what(account: Account, method: str, sources: list[Source]) -> None:
     if method != "pretrain":
         account.put("too_long", "leave_out", "a row whose prompt fills max_length has nothing left to learn from")
+    if account.value("truncation_mode") == "keep_end":
+        account.lost("truncation_mode", "what doesn't fit is cut at its end")
     if method == "sft":
         _trained(account, sources)
+        if account.value("loss_type") not in (None, "nll", "chunked_nll"):
+            raise refuse(account, "loss_type", f"there is no loss {account.value('loss_type')} for sft (nll is)")
     if method == "dpo":
         loss = account.value("loss_type")
         if loss not in (None, "sigmoid", ["sigmoid"]):
