@@ -16,6 +16,8 @@ from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import plan, run
 from tutelage.recipes.training import frozen, learner
 
+EXACT = "machine: {precision: float32}"
+"""A base that computes in bfloat16 is rounded, and what is merged into it with it."""
 IDS = torch.tensor([[3, 9, 11, 12, 15, 16, 17, 18]])
 PAGE = """\
 schema: 1
@@ -93,7 +95,7 @@ def test_its_reference_is_a_copy_of_it_not_the_bare_model(folder: Path) -> None:
 
 def test_sft_learns_on_and_saves_it_as_it_came(folder: Path, tmp_path: Path) -> None:
     made = run(
-        load(page(folder, "sft", "said.jsonl", "data: rows, batch: 4, split: all, rates: {learning_rate: 1e-9, warmup: 0.0}")),
+        load(page(folder, "sft", "said.jsonl", "data: rows, batch: 4, split: all, rates: {learning_rate: 1e-9, warmup: 0.0}, " + EXACT)),
         tmp_path / "run",
     )
     left = made.artifacts["the_sft"].path / "adapter"

@@ -332,5 +332,6 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_written(folder: Path) -> N
     answers = commands([*lines, *(["import", *line.split()] for line in COMMANDS)], folder)
     for (name, said), answer in zip([*((n, s) for n, (_, s) in BAD.items()), *COMMANDS.items()], answers, strict=True):
         assert (answer.code, answer.out) == (2, ""), (name, answer)
-        assert said in answer.err and len(answer.err.strip().splitlines()) == 1, (name, answer.err)
+        lines = [line for line in answer.err.splitlines() if "kernels-community" not in line]  # bitsandbytes', where it is installed
+        assert said in answer.err and len(lines) == 1, (name, lines)
     assert sorted(folder.rglob("*")) == before
