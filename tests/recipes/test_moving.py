@@ -284,7 +284,7 @@ BAD = {
     "empty": ("", "bad.yml: the file is empty"),
     "none of the three": ("colour: red\n", "bad.yml: its keys are of none of axolotl"),
     "no keys": ("- 1\n", "expected keys and values"),
-    "twice": (AXOLOTL + "lora_r: 8\n", "line 35: lora_r: duplicate key, first given in line 13"),
+    "twice": (AXOLOTL + "lora_r: 8\n", "line 34: lora_r: duplicate key, first given in line 13"),
     "misspelt": (
         AXOLOTL.replace("micro_batch_size", "micro_batch_sise"),
         "line 20: micro_batch_sise: Axolotl has no such key; did you mean",
@@ -293,7 +293,7 @@ BAD = {
     "a word": (AXOLOTL.replace("0.0002", "fast"), "line 24: learning_rate: expected a number, got 'fast'"),
     "out of range": (AXOLOTL.replace("lora_r: 4", "lora_r: 0"), "line 13: stages.sft.adapter.rank"),
     "no rate": (AXOLOTL.replace("learning_rate: 0.0002\n", ""), "sets no learning rate"),
-    "no such objective": (AXOLOTL + "rl: simpo\n", "line 35: rl: there is no way over for simpo"),
+    "no such objective": (AXOLOTL + "rl: simpo\n", "line 34: rl: there is no way over for simpo"),
     "no such type": (
         AXOLOTL.replace("type: alpaca", "type: jeopardy"),
         "line 5: datasets.0.type: there is no way over for the type jeopardy",

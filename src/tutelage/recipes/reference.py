@@ -38,7 +38,7 @@ def reads(objective: Objective) -> list[str]:
     return [need for need in dict.fromkeys((*objective.needs, *objective.prepare_needs)) if need.endswith("@reference")]
 
 
-def beginning(role: Role, objective: Objective, adapter: Adapter | None) -> dict[str, Role]:
+def beginning(role: Role, objective: Objective, adapter: Adapter | None = None) -> dict[str, Role]:
     """The reference, where the objective reads one: the policy's own network, without its adapter (with it, where it had learnt before),
     where all that is read of it is kept before the first step; a frozen copy where it is read in every step (for the exact KL over the
     vocabulary, say)."""
