@@ -287,10 +287,10 @@ BAD = {
     "twice": (AXOLOTL + "lora_r: 8\n", "line 34: lora_r: duplicate key, first given in line 13"),
     "misspelt": (
         AXOLOTL.replace("micro_batch_size", "micro_batch_sise"),
-        "line 20: micro_batch_sise: Axolotl has no such key; did you mean",
+        "line 21: micro_batch_sise: Axolotl has no such key; did you mean",
     ),
     "no file": (AXOLOTL.replace("said.jsonl", "./gone.jsonl"), "line 4: datasets.0.path: there is no file gone.jsonl"),
-    "a word": (AXOLOTL.replace("0.0002", "fast"), "line 24: learning_rate: expected a number, got 'fast'"),
+    "a word": (AXOLOTL.replace("0.0002", "fast"), "line 25: learning_rate: expected a number, got 'fast'"),
     "out of range": (AXOLOTL.replace("lora_r: 4", "lora_r: 0"), "line 13: stages.sft.adapter.rank"),
     "no rate": (AXOLOTL.replace("learning_rate: 0.0002\n", ""), "sets no learning rate"),
     "no such objective": (AXOLOTL + "rl: simpo\n", "line 34: rl: there is no way over for simpo"),
