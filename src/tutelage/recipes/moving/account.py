@@ -113,7 +113,7 @@ class Account:
 
     def fault(self, key: str, what: str) -> UserError:
         """A mistake at a key, for the caller to raise."""
-        return UserError(f"{located(tuple(key.split('.')), self.file.name, self.file.lines)}: {what}")
+        return UserError(f"{located(place_of(key), self.file.name, self.file.lines)}: {what}")
 
     def carry(self, key: str, path: str, value: Plain, said: str = "") -> None:
         """The setting `path` of the stage (or, after a dot, of the recipe) is what became of `key`."""
@@ -147,7 +147,7 @@ class Account:
         for key, value in self.tree.items():
             if key not in self.peer.known and key not in self.notes:
                 raise self.fault(key, f"{self.peer.name} has no such key{closest(key, self.peer.known)}")
-            if key in self.notes or any(note.startswith((f"{key}.", f"{key}[")) for note in self.notes):
+            if key in self.notes or any(note.startswith(f"{key}.") for note in self.notes):
                 continue
             fate, why = by_key.get(key, ("unneeded", "has no effect with the other keys"))
             if off(value):
@@ -159,7 +159,7 @@ class Account:
         if known is not None and (known.fate, known.what) != (fate, what):
             what = f"{known.what}; {what}"
         value: Any = self.file.tree
-        for part in key.replace("[", ".").replace("]", "").split("."):
+        for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else value[int(part)] if isinstance(value, list) else None
         given = value is not None
         self.notes[key] = Note(key, value if given else self.peer.defaults.get(key), self._line(key), given, fate, what)
@@ -168,9 +168,14 @@ class Account:
         return line_of(key, self.file.lines)
 
 
+def place_of(key: str) -> Place:
+    """`datasets.0.path` as a place in the file."""
+    return tuple(int(part) if part.isdigit() else part for part in key.split("."))
+
+
 def line_of(key: str, lines: Lines) -> int | None:
-    """Of `datasets[0].path`, or of the nearest key above it."""
-    parts = tuple(int(part) if part.isdigit() else part for part in key.replace("[", ".").replace("]", "").split("."))
+    """Of `datasets.0.path`, or of the nearest key above it."""
+    parts = place_of(key)
     for length in range(len(parts), 0, -1):
         mark = lines.get(parts[:length])
         if isinstance(mark, int):
