@@ -71,6 +71,8 @@ class Engine:
             if not torch.isfinite(torch.tensor(norm)):
                 raise FloatingPointError(f"step {step}: the gradient of role {role!r} is not finite ({norm})")
             told["grad_norm" if role == "policy" else f"grad_norm@{role}"] = norm
+        for role, rates in self.rates.items():
+            told["learning_rate" if role == "policy" else f"learning_rate@{role}"] = rates.at(step, steps)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.rates[group["role"]].at(step, steps)

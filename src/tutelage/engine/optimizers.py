@@ -29,7 +29,7 @@ def optimizers(
         matrices = [p for p in own if p.dim() > 1 and id(p) not in chosen]
         vectors = [p for p in own if p.dim() <= 1]
         shared: dict[str, Any] = {"role": role, "lr": rate.learning_rate}
-        adam = {**shared, "betas": (0.9, rate.beta2)}
+        adam = {**shared, "betas": (rate.beta1, rate.beta2), "eps": rate.epsilon}
         adamw += [{**adam, "params": matrices, "weight_decay": rate.weight_decay}, {**adam, "params": vectors, "weight_decay": 0.0}]
         muon += [{**shared, "params": inside, "weight_decay": rate.weight_decay}]
     made: list[torch.optim.Optimizer] = []

@@ -176,7 +176,7 @@ class Reinforced:
     def _roles(self, policy: Role, how: Learning) -> dict[str, Role]:
         """The reference is kept only where the credit, or a probe, reads it."""
         read = "logp@reference" in how.credit.needs or self.probe_every
-        return {"policy": policy, **({"reference": frozen(policy)} if read else {}), **how.roles(policy)}
+        return {"policy": policy, **({"reference": frozen(policy, self.adapter)} if read else {}), **how.roles(policy)}
 
     def _phases(self, work: Work) -> Phases:
         """Every seed of a recipe samples anew."""

@@ -23,6 +23,7 @@ from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
 from tutelage.engine.ranks import company, ranks
+from tutelage.models.adapters import Peft
 from tutelage.recipes import base
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
@@ -118,6 +119,8 @@ def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]
         inputs = {p: recipe.inputs[p].hash for p in step.parents.values() if p in recipe.inputs}
         if "model" in step.parents.values():
             inputs["model"] = recipe.model.hash
+        if isinstance(adapter := getattr(step.stage, "adapter", None), Peft):
+            inputs["adapter"] = adapter.hash
         hashes[name] = address(step, parents, inputs, recipe.seed, code)
         found = opened.find(name, hashes[name]) if opened else None
         item = Todo(step, hashes[name], parents, inputs, found)

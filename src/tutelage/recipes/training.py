@@ -18,7 +18,7 @@ from tutelage.data.render import Renderer
 from tutelage.engine import checkpoint
 from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
-from tutelage.models.adapters import Adapter, Lora
+from tutelage.models.adapters import Adapter, Lora, Peft
 from tutelage.models.attention import SEPARATE
 from tutelage.models.device import here
 from tutelage.models.heads import ScalarHead
@@ -115,9 +115,13 @@ def context(model: PreTrainedModel) -> int:
     return int(getattr(model.config, "max_position_embeddings", 1024))
 
 
-def renderer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter | None = None) -> Renderer:
-    """Renders for this model: what doesn't fit its context, of which a learnt prefix takes its share, is refused or cut."""
-    return Renderer(tokenizer, context(model) - (adapter.tokens if isinstance(adapter, Prefix) else 0))
+def renderer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter | None = None, longest: int | None = None
+) -> Renderer:
+    """Renders for this model: what doesn't fit its context, of which a learnt prefix takes its share, or is longer than `longest`
+    tokens, is refused or cut."""
+    room = context(model) - (adapter.tokens if isinstance(adapter, Prefix) else 0)
+    return Renderer(tokenizer, room if longest is None else min(room, longest))
 
 
 def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render: Renderer, too_long: TooLong, room: int = 1) -> list[T]:
@@ -170,7 +174,7 @@ def _precision(work: Work, machine: Machine, adapter: Adapter | None, attention:
     wanted, exact = machine.precision, ""
     if attention == SEPARATE:
         exact = "attention is separate, and a family's own may keep tables in float32"
-    elif isinstance(adapter, Lora) and adapter.dora:
+    elif isinstance(adapter, Lora | Peft) and adapter.dora:
         exact = "DoRA's lengths, once rounded, would not be those of the rounded weights"
     if exact and wanted in ("bf16", "autocast"):
         work.progress.note(f"{work.name}: networks compute in float32, not in {wanted} ({exact})")
@@ -182,14 +186,21 @@ def _precision(work: Work, machine: Machine, adapter: Adapter | None, attention:
 
 
 def learner(model: PreTrainedModel, adapter: Adapter | None, seed: int, head: ScalarHead | None = None) -> Role:
-    """The role that trains: the whole network, or an adapter on it."""
+    """The role that trains: the whole network, or an adapter on it, new or from its folder."""
     if adapter is None:
         return Role(model, None, head, trains=True)
+    if isinstance(adapter, Peft):
+        return Role(adapters.load(model, adapter.folder, "policy"), "policy", head, trains=True)
     return Role(adapters.wrap(model, adapter, "policy", seed), "policy", head, trains=True)
 
 
-def frozen(role: Role) -> Role:
-    """What the role begins as, kept: the same network without the adapter, or a copy where the whole network trains."""
+def frozen(role: Role, adapter: Adapter | None = None) -> Role:
+    """What the role begins as, kept: the same network without the adapter, or with a copy of one that had learnt before; a copy of all
+    where the whole network trains."""
+    if isinstance(adapter, Peft) and role.adapter is not None:
+        network: Any = role.network
+        adapters.duplicate(network, role.adapter, "reference")
+        return Role(role.network, "reference")
     if role.adapter is not None:
         return Role(role.network)
     return Role(copy.deepcopy(role.network))
