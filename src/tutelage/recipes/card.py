@@ -202,7 +202,7 @@ def usage(artifact: Artifact, shape: Shape, scores: bool) -> str:
     if shape.form == "gguf":
         return f"```sh\nllama-cli -m {artifact.stage}-{shape.dtype}.gguf\n```"
     if shape.form == "adapter":
-        base = shape.base if hub_id(shape.base) else Path(shape.base).name
+        base = shape.base if hub_id(shape.base) else "the base that adapter_config.json names"
         return python("peft", "AutoPeftModelForCausalLM", f"on {base}")
     if scores:
         return python("transformers", "AutoModelForSequenceClassification", "score = (logit - score_shift) * score_scale: score.json")

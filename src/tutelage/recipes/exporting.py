@@ -71,7 +71,8 @@ def export(opened: Run, stage: str, target: Path, wanted: Wanted) -> Exported:
             target.parent.mkdir(parents=True, exist_ok=True)
             partial.mkdir()
         notes = WRITERS[wanted.form](opened, artifact, partial, wanted)
-        text = card.write(opened, found, parts, card.Shape(wanted.form, wanted.dtype, base_of(opened, artifact, wanted), tuple(notes)))
+        told = () if wanted.form == "adapter" else tuple(notes)  # an adapter's tells a folder of whoever made it
+        text = card.write(opened, found, parts, card.Shape(wanted.form, wanted.dtype, base_of(opened, artifact, wanted), told))
         with writing(target):
             (partial / "README.md").write_text(text)
             (partial / MARK).write_text(json.dumps(mark(artifact, wanted), indent=1) + "\n")
@@ -135,7 +136,7 @@ def room(needed: int, where: Path) -> None:
     """Raises Interrupted, before anything is written, where the disk has no room."""
     free = shutil.disk_usage(where).free
     if needed + SPARE > free:
-        raise Interrupted(f"{where}: needs {amount(needed)}, but {amount(free)} are free there; free some, or name another disk with --to")
+        raise Interrupted(f"{where.parent}: {amount(needed)} are needed there, {amount(free)} are free; free some, or name another disk")
 
 
 def amount(size: float) -> str:

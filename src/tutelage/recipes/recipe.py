@@ -95,10 +95,10 @@ def check(file: Located, name: str, overrides: Iterable[str] = (), seed: int | N
     steps = {stage: step(stage, tree, file.name, lines) for stage, tree in written.items()}
     if not steps:
         raise UserError(f"{place('stages')}: a recipe needs at least one stage")
-    for name in page.licenses:
-        if name not in (*page.inputs, "model"):
-            near = closest(name, [*page.inputs, "model"])
-            raise UserError(f"{place(f'licenses.{name}')}: there is no input '{name}'{near}; a license is an input's, or `model`'s")
+    for owner in page.licenses:
+        if owner not in (*page.inputs, "model"):
+            near = closest(owner, [*page.inputs, "model"])
+            raise UserError(f"{place(f'licenses.{owner}')}: there is no input '{owner}'{near}; a license is an input's, or `model`'s")
     order = check_names(steps, page.inputs, place)
     recipe = Recipe(name, seed, page.memory, model, inputs, {stage: steps[stage] for stage in order}, file.tree, page.licenses)
     check_kinds(recipe, page.inputs, place)

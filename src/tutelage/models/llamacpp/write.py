@@ -46,7 +46,7 @@ def gguf(folder: Path, path: Path, dtype: str) -> tuple[str, ...]:
     kinds = {name: kind_of(shape, named[name], dtype) for name, shape in shapes.items()}
     writer = library.GGUFWriter(str(path), family.arch)
     try:
-        describe(writer, family.arch, fields, words, FILE_TYPES[dtype], path.stem)
+        describe(writer, family.arch, fields, words, FILE_TYPES[dtype])
         announce(writer, [(named[name], shape, kinds[name]) for name, shape in shapes.items()], frequencies(config))
         for name, x in laid_out(parts, family, config):
             writer.write_tensor_data(numbers(x, kinds[name]))
@@ -91,10 +91,9 @@ def kind_of(shape: tuple[int, ...], name: str, dtype: str) -> Kind:
     return Kind.F16 if dtype == "q8_0" and shape[-1] % BLOCK else KINDS[dtype]
 
 
-def describe(writer: Any, arch: str, fields: dict[str, Any], words: Vocabulary, file_type: int, name: str) -> None:
-    """Everything but the weights."""
+def describe(writer: Any, arch: str, fields: dict[str, Any], words: Vocabulary, file_type: int) -> None:
+    """Everything but the weights. No name: llama.cpp takes special tokens of its own for granted in what is named after some models."""
     writer.add_type(library.GGUFType.MODEL)
-    writer.add_name(name)
     writer.add_file_type(file_type)
     writer.add_quantization_version(library.GGML_QUANT_VERSION)
     for key, value in fields.items():
