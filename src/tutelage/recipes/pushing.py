@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants, get_token
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 
 from tutelage.core.errors import Interrupted, UserError
@@ -83,7 +83,7 @@ def answered(repository: str) -> Iterator[None]:
         raise Interrupted(
             f"--push {repository}: the hub answered {code or problem}; the export is whole, the same command with --force tries again"
         ) from problem
-    except (OSError, RuntimeError) as problem:
+    except (HTTPError, OSError, RuntimeError) as problem:
         raise Interrupted(
             f"--push {repository}: {str(problem).splitlines()[0]}; the export is whole, the same command with --force tries again"
         ) from problem
