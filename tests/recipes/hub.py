@@ -48,7 +48,8 @@ def serving() -> Iterator[Hub]:
             if path == "/api/repos/create":
                 told = json.loads(body)
                 name = f"{told['organization']}/{told['name']}"
-                hub.repositories[name] = told["private"]
+                private = told["visibility"] == "private" if "visibility" in told else told["private"]  # by the client's version
+                hub.repositories[name] = private
                 return self.say({"url": f"{hub.address}/{name}"})
             if "/preupload/" in path:
                 modes = [("lfs" if f["path"].endswith(".safetensors") else "regular", f["path"]) for f in json.loads(body)["files"]]

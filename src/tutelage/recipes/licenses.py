@@ -133,8 +133,8 @@ def check_commercial(parts: tuple[Ingredient, ...], stage: str) -> None:
     """Raises UserError where anything was made under a non-commercial or an unknown license: each by name, with the stages that read it."""
     faults: list[str] = []
     for part in parts:
-        bad = [(name, terms(name).kind) for name in part.licenses if terms(name).kind in ("noncommercial", "unknown")]
-        faults += [f"{part.title} {_fault(name, kind)}, through {' and '.join(part.stages)}" for name, kind in bad[:1]]
+        bad = [name for name in part.licenses if terms(name).kind in ("noncommercial", "unknown")]
+        faults += [f"{part.title} {_fault(name)}, through {' and '.join(part.stages)}" for name in bad[:1]]
     if faults:
         raise UserError(
             f"--commercial: {stage} was made from " + "; from ".join(faults) + ". State what you know in the recipe "
@@ -142,7 +142,7 @@ def check_commercial(parts: tuple[Ingredient, ...], stage: str) -> None:
         )
 
 
-def _fault(name: str, kind: Kind) -> str:
+def _fault(name: str) -> str:
     if not name:
         return "(no license is stated)"
-    return f"({name}: not for commercial use)" if kind == "noncommercial" else f"({name}: not a license that is known here)"
+    return f"({name}: not for commercial use)" if terms(name).kind == "noncommercial" else f"({name}: not a license that is known here)"

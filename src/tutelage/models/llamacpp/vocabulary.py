@@ -110,7 +110,7 @@ def check_model(page: dict[str, Any], folder: Path) -> None:
 
 def cut_of(page: dict[str, Any], folder: Path) -> str:
     """llama.cpp's name of how the tokenizer cuts a text."""
-    first = page.get("pre_tokenizer") or {"type": "none"}
+    first: dict[str, Any] = page.get("pre_tokenizer") or {"type": "none"}
     steps = first["pretokenizers"] if first["type"] == "Sequence" else [first]
     said = expression(steps)
     found = CUTS.get((said or "", bool(page["model"].get("ignore_merges"))))
@@ -126,7 +126,7 @@ def expression(steps: list[dict[str, Any]]) -> str | None:
         return None
     if len(steps) == 1:
         return "bytes" if last.get("use_regex", True) else None
-    before = steps[0] if len(steps) == 2 else {"type": "none"}
+    before: dict[str, Any] = steps[0] if len(steps) == 2 else {"type": "none"}
     if before["type"] == "Digits" and before.get("individual_digits") and last.get("use_regex", True):
         return "digits, bytes"
     plain = before["type"] == "Split" and before["behavior"] == "Isolated" and not before["invert"] and not last.get("use_regex", True)
