@@ -1,6 +1,7 @@
 """What is written for llama.cpp, read back by its own reader, and, where llama-cpp-python is installed, by llama.cpp itself: equal logits,
 equal tokens, equal greedy text. (pip install llama-cpp-python builds it, which takes minutes, so it is no part of the tests' extras.)"""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -41,6 +42,7 @@ SHAPES = ("llama", "qwen3", "gemma3", "gpt2", "mistral", "phi3", "phi3 in part",
 
 def made(name, rows):
     """A network of the family with weights that are far from those of a fresh one."""
+    rows += 5 if name == "phi3" else 0  # rows without a token
     own = {"vocab_size": rows, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
     own |= {"intermediate_size": 128, "max_position_embeddings": 128, "initializer_range": 0.2, "eos_token_id": 0, "pad_token_id": 1}
     own |= {"bos_token_id": None}
@@ -101,6 +103,16 @@ def test_llama_cpp_computes_what_transformers_does(saved, tmp_path, name):
     found = np.array(engine.scores[: len(ids)])
     # llama.cpp looks gelu up in a table of float16, so those families differ by some thousandths
     assert np.abs(found - expected).max() < (1e-2 if name.startswith(("gemma3", "gpt2")) else 1e-4) and np.abs(expected).max() > 3
+
+
+def test_heads_that_are_not_in_pairs_are_heard(saved, tmp_path, monkeypatch):
+    """The comparison above would see it: a planted fault."""
+    from tutelage.models.llamacpp import families
+
+    planted = dataclasses.replace(families.FAMILIES["llama"], laid_out=families.unchanged)
+    monkeypatch.setitem(families.FAMILIES, "llama", planted)
+    with pytest.raises(AssertionError):
+        test_llama_cpp_computes_what_transformers_does(saved, tmp_path, "llama")
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "q8_0"])
@@ -237,6 +249,7 @@ LSTRIP = {"id": 0, "content": "<|end|>", "single_word": False, "lstrip": True, "
         ("llama", "config.json", {"hidden_act": "relu"}, "llama.cpp computes llama with silu, this model with relu"),
         ("llama", "config.json", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "rope_type dynamic"),
         ("gemma3", "config.json", {"query_pre_attn_scalar": 7}, "query_pre_attn_scalar is 7"),
+        ("llama", "config.json", {"mlp_bias": True}, "mlp_bias is True, llama.cpp's llama knows only False"),
         ("gpt2", "config.json", {"scale_attn_by_inverse_layer_idx": True}, "knows only False"),
         ("llama", "config.json", {"quantization_config": {"load_in_4bit": True}}, "these weights are quantized"),
         ("llama", "tokenizer.json", {"model__byte_fallback": True}, "SentencePiece's kind"),

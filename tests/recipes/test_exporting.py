@@ -123,6 +123,19 @@ def test_a_prefix_goes_out_as_an_adapter(opened, tmp_path):
     assert json.loads((tmp_path / "out" / "adapter_config.json").read_text())["peft_type"] == "PREFIX_TUNING"
 
 
+def test_one_file_for_llama_cpp_with_its_card(opened, tmp_path, monkeypatch):
+    pytest.importorskip("gguf", reason="llama.cpp's writer is not installed (pip install 'tutelage[gguf]')")
+    done = export(opened, "lora", tmp_path / "out", Wanted("gguf", dtype="q8_0"))
+    assert set(done.files) == {"lora-q8_0.gguf", "README.md", exporting.MARK}
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "llama-cli -m lora-q8_0.gguf" in text and yaml.safe_load(text.split("---\n")[1])["library_name"] == "gguf"
+    monkeypatch.setitem(sys.modules, "tutelage.models.llamacpp.write", None)
+    monkeypatch.delattr("tutelage.models.llamacpp.write")
+    with pytest.raises(UserError, match=r"--as gguf needs llama.cpp's own writer: pip install 'tutelage\[gguf\]'"):
+        export(opened, "lora", tmp_path / "other", Wanted("gguf"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_only_an_export_is_ever_replaced(opened, tmp_path):
     target = tmp_path / "out"
     export(opened, "sft", target, Wanted())

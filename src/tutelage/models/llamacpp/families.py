@@ -173,9 +173,9 @@ def turned(name: str, x: Tensor, config: Config) -> Tensor:
 
 
 FAMILIES = {
-    "llama": Family("llama", llama, in_pairs, "silu", {}),
+    "llama": Family("llama", llama, in_pairs, "silu", {"mlp_bias": False}),
     "mistral": Family("llama", llama, in_pairs, "silu", {}),
-    "qwen3": Family("qwen3", llama, unchanged, "silu", {}),
+    "qwen3": Family("qwen3", llama, unchanged, "silu", {"attention_bias": False}),
     "gemma3_text": Family(
         "gemma3", gemma3, shifted, "gelu_pytorch_tanh", {"attn_logit_softcapping": None, "use_bidirectional_attention": False}
     ),
