@@ -126,12 +126,12 @@ def sources(recipe: Recipe) -> dict[str, dict[str, str]]:
 
 
 def given_model(recipe: Recipe) -> str:
-    """The recipe's model as others may load it: a folder's full path, or a hub id as it was written."""
+    """The recipe's model as others may load it: a folder's full path, or a hub id without its revision."""
     if recipe.model.new or not isinstance(recipe.tree, dict):
         return f"new {recipe.model.new.new}" if recipe.model.new else str(recipe.model.path)
     given = recipe.tree.get("model")
     folder = isinstance(given, str) and Path(given).expanduser()
-    return str(folder.resolve()) if folder and folder.is_dir() else str(given)
+    return str(folder.resolve()) if folder and folder.is_dir() else str(given).partition("@")[0]
 
 
 def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]:
