@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.batch import command, commands
+from tests.cli.batch import command, commands, environment
 from tests.recipes import hub, small_run
 
 
@@ -25,6 +25,12 @@ def served(monkeypatch):
         for name, value in told.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+def test_the_command_line_is_read_without_torch(tmp_path):
+    code = "import sys, tutelage.cli.app; sys.exit(' '.join({'torch', 'transformers', 'peft', 'huggingface_hub'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def push(folder, *more):
@@ -108,12 +114,12 @@ def test_refusals_of_a_hub_are_sentences(folder, served, monkeypatch):
         ({"HF_TOKEN": "", "HF_HOME": str(folder / "nobody")}, 2, "--push: no token of the hub here; set HF_TOKEN"),
         ({"HF_ENDPOINT": "http://127.0.0.1:9"}, 1, "--push me/first: "),
     ]
-    for environment, code, sentence in cases:
+    for told, code, sentence in cases:
         with monkeypatch.context() as patched:
-            for name, value in environment.items():
+            for name, value in told.items():
                 patched.setenv(name, value)
             done = command(*push(folder, "--yes"), folder=folder)
-        assert done.code == code and sentence in done.err and "Traceback" not in done.err, (environment, done.err)
+        assert done.code == code and sentence in done.err and "Traceback" not in done.err, (told, done.err)
     assert not served.files
     done = command("export", "run", "sft", "--to", "out", "--push", "first", folder=folder)
     assert done.code == 2 and "a repository is written OWNER/NAME" in done.err

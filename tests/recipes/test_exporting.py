@@ -14,7 +14,8 @@ from tests.recipes.small_run import TEXTS
 from tutelage.core.errors import Interrupted, UserError
 from tutelage.models import casting, weights
 from tutelage.recipes import card, exporting
-from tutelage.recipes.exporting import Wanted, export
+from tutelage.recipes.exporting import export
+from tutelage.recipes.wanted import Wanted
 
 ALONE = """
 import json, sys, torch

@@ -8,8 +8,7 @@ import typer
 from tutelage.cli import screen
 from tutelage.core.errors import UserError
 from tutelage.core.run import Run
-from tutelage.recipes import exporting
-from tutelage.recipes.exporting import Dtype, Exported, Form, Wanted, amount
+from tutelage.recipes.wanted import Dtype, Exported, Form, Wanted, amount
 
 
 def command(
@@ -27,8 +26,10 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before uploading.")] = False,
 ) -> None:
     """Write a stage as a folder that others can load, with a model card."""
+    from tutelage.recipes import exporting  # late: it brings torch, and every command reads this file
+
     if push:
-        from tutelage.recipes import pushing  # late: few upload
+        from tutelage.recipes import pushing
 
         pushing.check(push)
     wanted = Wanted(form, dtype, shard_size, base, commercial, force)

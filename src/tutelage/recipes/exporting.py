@@ -8,9 +8,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import Interrupted, UserError
@@ -19,40 +18,12 @@ from tutelage.core.run import Run
 from tutelage.models import adapters, casting
 from tutelage.models.weights import PREFIX
 from tutelage.recipes import card, licenses, lineage
+from tutelage.recipes.wanted import Exported, Form, Wanted, amount
 
-Form = Literal["plain", "merged", "adapter", "gguf"]
-Dtype = Literal["bf16", "f16", "f32", "q8_0", "saved"]
 MARK = "tutelage.json"
 """Written into every export: what it was made from. A folder without it is never replaced."""
 SPARE = 64 * 2**20
 """Bytes kept free beside the weights: tokenizer, card, the file system's own."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How a stage is to be exported."""
-
-    form: Form = "plain"
-    dtype: Dtype = "bf16"
-    """What weights are rounded to; `saved`: as training left them, float32; q8_0: of gguf only."""
-    shard_size: str = "5GB"
-    """The largest file of weights, of plain and merged."""
-    base: str = ""
-    """Of an adapter: what its users load beneath it; empty: what the stage began with."""
-    commercial: bool = False
-    """Refuse where anything behind it has a non-commercial or an unknown license."""
-    force: bool = False
-    """Replace an earlier export."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written, and what its user should know."""
-
-    path: Path
-    files: dict[str, int]
-    """Bytes, by name."""
-    notes: tuple[str, ...] = ()
 
 
 def export(opened: Run, stage: str, target: Path, wanted: Wanted) -> Exported:
@@ -137,15 +108,6 @@ def room(needed: int, where: Path) -> None:
     free = shutil.disk_usage(where).free
     if needed + SPARE > free:
         raise Interrupted(f"{where.parent}: {amount(needed)} are needed there, {amount(free)} are free; free some, or name another disk")
-
-
-def amount(size: float) -> str:
-    """Bytes for people."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1024
-    return f"{size:,.1f} TiB"
 
 
 def base_of(opened: Run, artifact: Artifact, wanted: Wanted) -> str:
