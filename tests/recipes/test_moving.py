@@ -11,7 +11,7 @@ from transformers import get_scheduler
 from tests.cli.batch import ROOT, Answer, commands
 from tutelage.core.settings import read_yaml
 from tutelage.models import create, tokenizer, weights
-from tutelage.recipes.moving import axolotl, door, llamafactory, lora, trl
+from tutelage.recipes.moving import axolotl, door, llamafactory, trl
 from tutelage.recipes.moving.result import Order
 
 AXOLOTL = """\
@@ -208,9 +208,8 @@ def test_every_key_ends_in_one_way_and_what_was_lost_comes_first(folder: Path, m
             assert any(note == key or note.startswith(f"{key}.") for note in notes), key
     account = door.from_file(Order(Path("axolotl.yml"), Path("x.yaml"), 1), None).moved.account
     fates = {key: note.fate for key, note in account.notes.items()}
-    rounded = {"load_in_4bit"} if not lora.rounds() else set()
-    assert {key for key, fate in fates.items() if fate == "lost"} == {"lora_dropout", "evals_per_epoch", "special_tokens"} | rounded
-    assert account.settings.get(("stages", "sft", "adapter", "base")) == (None if rounded else "nf4")
+    assert {key for key, fate in fates.items() if fate == "lost"} == {"lora_dropout", "evals_per_epoch", "special_tokens"}
+    assert account.settings.get(("stages", "sft", "adapter", "base")) == "nf4"
     assert fates["optimizer"] == "otherwise" and fates["learning_rate"] == "carried" and fates["wandb_project"] == "unneeded"
     assert account.notes["lora_dropout"].line == 15
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from tutelage.cli import chat, clean, compare, data, doctor, lineage, moving, one, plan, prove, report, run
+from tutelage.cli import chat, clean, compare, data, doctor, export, lineage, moving, one, plan, prove, report, run
 from tutelage.cli.label import app as label
 
 app = typer.Typer(
@@ -28,5 +28,6 @@ app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("lineage")(lineage.command)
 app.command("chat")(chat.command)
+app.command("export")(export.command)
 app.command("prove")(prove.command)
 app.command("clean")(clean.command)

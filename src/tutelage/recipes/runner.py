@@ -28,6 +28,7 @@ from tutelage.recipes import base
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.door import Door
+from tutelage.recipes.licenses import of_folder
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
 from tutelage.recipes.work import Work
@@ -100,13 +101,44 @@ def run(
 
 
 def settle(opened: Run, recipe: Recipe, decisions: Decisions) -> None:
-    """Note what was decided, the model's commit, and the recipe as it is run, where they aren't noted yet."""
+    """Note what was decided, the model's commit, the sources with their licenses, and the recipe as it is run, where they aren't noted
+    yet."""
     base.note(recipe, opened)
-    if opened.manifest.get("decisions") != to_plain(decisions):
-        opened.update(decisions=to_plain(decisions))
+    manifest = opened.manifest
+    noted = {**manifest.get("sources", {}), **sources(recipe)}
+    if manifest.get("decisions") != to_plain(decisions) or manifest.get("sources") != noted:
+        opened.update(decisions=to_plain(decisions), sources=noted)
     page = yaml.safe_dump(to_plain(recipe.tree), sort_keys=False, allow_unicode=True, width=140)
     if not (opened.path / RECIPE).exists() or (opened.path / RECIPE).read_text() != page:
         write_atomic(opened.path / RECIPE, page)
+
+
+def sources(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """Whatever stages read from outside, by `name:hash`: what was given, the license that the recipe states, and the model's own card's."""
+    used = {parent for step in recipe.steps.values() for parent in step.parents.values()}
+    said = recipe.licenses
+    noted = {
+        f"{name}:{given.hash}": {"given": given.given, "license": said.get(name, "apache-2.0" if given.synthetic is not None else "")}
+        for name, given in recipe.inputs.items()
+        if name in used
+    }
+    if "model" in used:
+        model = recipe.model
+        license = said.get("model", "own" if model.new else "")  # a new one has only the data behind it
+        noted[f"model:{model.hash}"] = {
+            "given": given_model(recipe),
+            "license": license,
+            "card": of_folder(model.path) if model.path else "",
+        }
+    return noted
+
+
+def given_model(recipe: Recipe) -> str:
+    """The recipe's model as others may load it: a folder's full path, or a hub id without its revision."""
+    model = recipe.model
+    if model.new:
+        return f"new {model.new.new}"
+    return model.hub.repository if model.hub else str(model.path and model.path.resolve())
 
 
 def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]:

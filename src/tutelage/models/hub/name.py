@@ -28,3 +28,9 @@ def hub_name(given: str) -> HubName | None:
     """The repository and revision that a text names; None for a text that is no hub id."""
     found = ID.fullmatch(given)
     return HubName(found[1], found[2] or "main") if found else None
+
+
+def is_repository(given: str) -> bool:
+    """OWNER/NAME, without a revision."""
+    found = ID.fullmatch(given)
+    return found is not None and found[2] is None

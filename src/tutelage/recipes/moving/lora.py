@@ -1,6 +1,6 @@
 """Adapters: rank, alpha, targets, DoRA; and rank-stabilized scaling, which is another alpha."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from tutelage.recipes.moving.account import Account
 from tutelage.recipes.moving.learning import Names
@@ -92,14 +92,7 @@ def bits(account: Account, four: str, eight: str, adapted: bool) -> None:
         if not account.given(key) or given in (False, 0):
             continue
         base = "nf4" if given == 4 or (given is True and key == four) else "int8"
-        if adapted and rounds() and given in (True, 4, 8):
+        if adapted and given in (True, 4, 8):
             account.carry(key, "adapter.base", base)
         else:
             account.lost(key, FULL)
-
-
-def rounds() -> bool:
-    """Whether adapters here can stand on a base in few bits."""
-    from tutelage.models.adapters import Lora  # late: it brings torch
-
-    return any(one.name == "base" for one in fields(Lora))
