@@ -5,15 +5,16 @@
 Each run is a finished `instructgpt` of another seed. Its SFT model answers 8,000 prompts four times, three of twenty simulated annotators
 rank each, and reward models learn from that once: from the three joined by majority, joined by Dawid-Skene (which is told nothing of who
 flips), and joined by majority with the flippers left out by name. Accuracy is measured against the world's gold on pairs of answers that
-none of them saw; differences are paired, clustered by prompt. `make prove` asserts what must hold. The table goes into docs/results.md
-after `<!-- results: disagreement -->`.
+none of them saw; differences are paired, clustered by prompt, and a seed whose interval includes 0 is marked. The table goes into
+docs/results.md after `<!-- results: disagreement -->`.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import tutelage
-from benchmarks.effects import Effect, Report, compared
+from benchmarks.effects import Effect, Report, compared, difference, interval
 from benchmarks.publish import replace, report, table
 from tutelage.cli.screen import stage_of
 
@@ -32,6 +33,7 @@ stages:
                 pair_prompts: 4000, demonstrations: null, text: null}}
 """
 ACCURACY = "reward_accuracy"
+DAWID_SKENE, WITHOUT = "joined by Dawid-Skene over majority", "flippers left out over majority"
 
 
 def accuracy(stage: str) -> Effect:
@@ -42,8 +44,8 @@ EFFECTS = (
     accuracy("majority"),
     accuracy("dawid_skene"),
     accuracy("without"),
-    compared("joined by Dawid-Skene over majority", "dawid_skene", "majority", lambda d: d["low"] > 0, ACCURACY),
-    compared("flippers left out over majority", "without", "majority", lambda d: d["low"] > 0, ACCURACY),
+    compared(DAWID_SKENE, "dawid_skene", "majority", lambda d: d["low"] > 0, ACCURACY),
+    compared(WITHOUT, "without", "majority", lambda d: d["low"] > 0, ACCURACY),
 )
 
 
@@ -57,10 +59,19 @@ def disagreement(run: Path, out: Path) -> Report:
     return report(out)
 
 
+def together(reports: Sequence[Report], a: str, b: str) -> str:
+    """The difference over the prompts of all seeds, which are different prompts: how sure it is of these runs, not of another seed."""
+    found = [difference(plain, a, b, ACCURACY) for plain in reports]
+    middle = sum(one["difference"] for one in found) / len(found)
+    half = sum(((one["high"] - one["low"]) / 2) ** 2 for one in found) ** 0.5 / len(found)
+    return interval({"difference": middle, "low": middle - half, "high": middle + half})
+
+
 def main(runs: list[Path]) -> None:
     reports = [disagreement(run, run.with_name(f"{run.name}-disagreement")) for run in runs]
-    rows = [[effect.title, *map(effect.cell, reports)] for effect in EFFECTS]
-    replace("disagreement", table(["", *(f"seed {seed}" for seed in range(len(runs)))], rows))
+    pooled = {DAWID_SKENE: together(reports, "dawid_skene", "majority"), WITHOUT: together(reports, "without", "majority")}
+    rows = [[effect.title, *map(effect.cell, reports), pooled.get(effect.title, "")] for effect in EFFECTS]
+    replace("disagreement", table(["", *(f"seed {seed}" for seed in range(len(runs))), "together"], rows))
 
 
 if __name__ == "__main__":

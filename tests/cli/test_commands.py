@@ -9,7 +9,22 @@ from tests.recipes.pages import HERE, folder_model, page
 
 RUN = ["run", "small.yaml", "--out", "out"]
 TRAINING = {"sft", "reward", "dpo", "ppo", "grpo"}
-COMMANDS = {"run", *TRAINING, "plan", "doctor", "data", "label", "compare", "report", "lineage", "chat", "prove", "clean"}
+COMMANDS = {
+    "run",
+    *TRAINING,
+    "import",
+    "plan",
+    "doctor",
+    "data",
+    "label",
+    "compare",
+    "report",
+    "lineage",
+    "chat",
+    "export",
+    "prove",
+    "clean",
+}
 MEASURED = f'  measured: {{method: "{HERE}:Measure", models: [base, sft, ppo]}}\n'
 
 

@@ -119,6 +119,9 @@ def test_from_an_argilla_export_to_a_reward_model(model: Path, tmp_path: Path) -
     said = {" ".join(line[:2]): answer.out for line, answer in zip(lines, done)}
     assert "80 annotations by 2 annotators (80 ranking). Passed over: 40 remarks in 'note'" in said["label import"]
     assert list(tmp_path.glob("runs/reward/artifacts/reward-*/model/score.json"))
+    (chat,) = commands([["chat", "runs/reward", "reward", "--say", "name"]], tmp_path)
+    assert chat.code == 2 and "it scores what others write" in chat.err
+    assert not any("tutelage chat" in answer.out for answer in done)
     (measured,) = tmp_path.glob("runs/page/artifacts/evaluate-*/report.json")
     accuracy = json.loads(measured.read_text())["evals"]["reward_accuracy"]["reward_model"]
     assert 0 <= accuracy["mean"] <= 1 and accuracy["low"] <= accuracy["mean"] <= accuracy["high"] and accuracy["n"] >= 6

@@ -47,18 +47,27 @@ def test_each_model_answers_once_and_for_all(folder: Path) -> None:
     first = commands([INVITE], folder)[0]
     assert first.code == 0 and "ann-01: http" in first.out and "sampling from models/m1" in first.err, first.err
     (file,) = kept(folder)
-    before, rows = file.stat().st_mtime_ns, rows_of(file)
+    rows = rows_of(file)
     assert [[one["by"] for one in row["responses"]] for row in (rows[0], rows[2])] == [["models/m0", "models/m0", "models/m1"]] * 2
     assert rows[1] == ROWS[1] and rows[0]["id"] == "q-1" and rows[2]["category"] == "short"
     assert len({one["text"] for row in (rows[0], rows[2]) for one in row["responses"]}) > 3  # neither one sample nor one model
     again = commands([INVITE], folder)[0]
-    assert again.code == 0 and "sampling" not in again.err and file.stat().st_mtime_ns == before and kept(folder) == [file]
-    file.unlink()
+    assert again.code == 0 and "sampling" not in again.err and rows_of(file) == rows
+
+
+def test_rows_that_come_later_are_answered_then_and_nobody_elses_change(folder: Path) -> None:
+    page(folder, "{from: [models/m0], count: 2, max_tokens: 8}")
     commands([INVITE], folder)
-    assert rows_of(file) == rows  # the same seed, the same texts
+    (file,) = kept(folder)
+    rows = rows_of(file)
+    items = folder / "study" / "items.jsonl"
+    items.write_text(json.dumps({"prompt": "animal ."}) + "\n" + items.read_text())
+    later = commands([INVITE], folder)[0]
+    assert later.code == 0 and "sampling from models/m0: 1/1" in later.err, later.err
+    assert rows_of(file)[1:] == rows and len(rows_of(file)[0]["responses"]) == 2
     page(folder, "{from: [models/m1], count: 2, max_tokens: 8}")
-    commands([INVITE], folder)
-    assert len(kept(folder)) == 2  # another list of models; what was judged stays as it was
+    other = commands([INVITE], folder)[0]
+    assert other.code == 2 and "q-1" in other.err and len(kept(folder)) == 2  # an item with an id of its own can't change its answers
 
 
 @pytest.mark.parametrize(

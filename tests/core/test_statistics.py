@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from tutelage.core.randomness import stream
-from tutelage.core.statistics import Estimate, balanced, mean, paired, rate
+from tutelage.core.statistics import Estimate, balanced, mean, paired, rate, within
 
 
 @pytest.mark.parametrize("successes, n", [(0, 1), (1, 1), (0, 20), (20, 20), (7, 20), (499, 1000), (1, 100_000)])
@@ -141,3 +141,15 @@ def test_nonsense_is_refused() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_a_figure_between_two_ends_keeps_within_them_and_open() -> None:
+    one = within(mean([3.0], ["a"]), 1, 7)
+    low, high = proportion_confint(1 / 3, 1, method="wilson")
+    assert (one.low, one.high) == pytest.approx((1 + 6 * low, 1 + 6 * high))
+    alike = within(mean([1.0, 1.0], ["a", "b"]), 0, 1)
+    assert (alike.low, alike.high) == (rate(2, 2).low, 1.0)
+    beyond = within(mean([1.0, 1.0, 1.0, 0.0]), 0, 1)
+    assert beyond.high == 1 and 0 <= beyond.low < beyond.mean
+    inside = mean([0.5, 0.6, 0.4, 0.5])
+    assert within(inside, 0, 1) == inside

@@ -4,7 +4,7 @@ import pytest
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import stream
-from tutelage.data.pieces import Packing, batches, cut, streams
+from tutelage.data.pieces import Packing, Rows, batches, cut, streams
 from tutelage.data.tree import Tree
 
 
@@ -93,3 +93,13 @@ def test_batches_go_through_each_epoch_once(size):
     assert all(sorted(epoch, key=int) == [str(n) for n in range(10)] for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == len(epochs)
     assert [tree.id for tree in batches(given, size, 4, 29)] == seen[-size:]
+
+
+def test_steps_of_rows_end_with_their_epoch_and_need_no_replay() -> None:
+    rows = Rows(tuple((n, n + 100) for n in range(10)), batch=4, seed=3)
+    assert rows.steps == 3
+    told = [rows.at(step) for step in range(6)]
+    assert [len(step) for step in told] == [8, 8, 4, 8, 8, 4], "a row's examples stay together, and the last step has what is left"
+    for epoch in (told[:3], told[3:]):
+        assert sorted(n for step in epoch for n in step) == sorted([*range(10), *range(100, 110)])
+    assert told[:3] != told[3:] and Rows(rows.rows, 4, 3).at(4) == told[4] and Rows(rows.rows, 4, 4).at(0) != told[0]

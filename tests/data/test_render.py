@@ -218,12 +218,16 @@ FORGETS = "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}
         (lambda: spell.byte_level(end=None), "no end token"),
         (lambda: spell.byte_level(STOPS, more=("<stop>",)), "ends an answer with '<stop>'.*set eos_token"),
         (lambda: spell.byte_level(FORGETS), "doesn't write what the assistant said"),
-        (lambda: spell.byte_level(spell.chat() + "{{ strftime_now('%d') }}"), "today's date"),
     ],
 )
 def test_tokenizers_that_cannot_be_trained_on_are_refused(tokenizer, said):
     with pytest.raises(UserError, match=said):
         Renderer(tokenizer())
+
+
+def test_a_template_that_asks_for_the_date_is_told_the_same_every_day():
+    dated = Renderer(spell.byte_level("{{ strftime_now('%d %B %Y') }}" + spell.chat()))
+    assert dated.spell(dated.prompt(ask("hello"))).startswith("26 July 2024")
 
 
 def test_rows_that_cannot_be_rendered_exactly_are_refused_by_name():

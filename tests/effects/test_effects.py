@@ -11,12 +11,11 @@ import pytest
 from scipy import stats
 
 import tutelage
-from benchmarks import disagreement, publish
+from benchmarks import publish
 from benchmarks.effects import EFFECTS
 from benchmarks.judge import scored
 from tutelage.cli.screen import stage_of
-from tutelage.core.run import Run
-from tutelage.recipes import lineage, material
+from tutelage.recipes import material
 from tutelage.recipes.sources import Input
 
 SEEDS = [int(seed) for seed in os.environ.get("TUTELAGE_SEEDS", "0,1,2").split(",")]
@@ -33,16 +32,7 @@ def test_published_effects(seed: int, tmp_path: Path) -> None:
     report = publish.report(out)
     missed = {effect.title: effect.told(report) for effect in EFFECTS if effect.held and not effect.held(report)}
     away = distance_of_demonstrations(out)
-    people = disagreement.disagreement(out, out.with_name(f"seed-{seed}-disagreement"))
-    missed |= {effect.title: effect.told(people) for effect in disagreement.EFFECTS if effect.held and not effect.held(people)}
     assert not missed and away < SPREAD, (missed, away)
-    lineage_leaves_out_the_flippers(out.with_name(f"seed-{seed}-disagreement"))
-
-
-def lineage_leaves_out_the_flippers(out: Path) -> None:
-    opened = Run.view(out)
-    everybody = set(lineage.people(lineage.origin(opened, "majority")))
-    assert everybody - set(lineage.people(lineage.origin(opened, "without"))) == set(disagreement.FLIPPERS) < everybody
 
 
 def distance_of_demonstrations(run: Path) -> float:

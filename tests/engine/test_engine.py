@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import pytest
 import torch
+from transformers import get_scheduler
 
 from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine, split
@@ -107,3 +108,26 @@ def test_muons_state_comes_back() -> None:
     for engine in (one, other):
         engine.step(objective.specimens(), 1, 3)
     assert all(torch.equal(p, q) for p, q in zip(one.parameters["policy"], other.parameters["policy"], strict=True))
+
+
+@pytest.mark.parametrize("kind, final", [("cosine", 0.0), ("linear", 0.0), ("constant_with_warmup", 1.0)])
+@pytest.mark.parametrize("warmup, steps", [(0, 7), (3, 14), (10, 10), (2, 100)])
+def test_counted_as_transformers_counts_every_rate_is_its_schedulers(kind: str, final: float, warmup: int, steps: int) -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=3e-4)
+    scheduler = get_scheduler(kind, optimizer, num_warmup_steps=warmup, num_training_steps=steps)
+    schedule = kind.removesuffix("_with_warmup")
+    rates = Rates(3e-4, schedule=schedule, final=final, warmup_steps=warmup, counted="transformers")  # pyright: ignore[reportArgumentType]
+    for step in range(steps):
+        assert rates.at(step, steps) == pytest.approx(scheduler.get_last_lr()[0], rel=1e-12, abs=1e-18), step
+        optimizer.step()
+        scheduler.step()
+
+
+def test_adamw_is_told_all_of_its_settings() -> None:
+    objective = SFT()
+    rates = Rates(1e-2, warmup=0.0, schedule="constant", beta1=0.8, beta2=0.99, epsilon=1e-6, weight_decay=0.1)
+    engine = Engine(policy(Bench(), objective.needs), objective, {"policy": rates})
+    (optimizer,) = engine.optimizers
+    assert {group["betas"] for group in optimizer.param_groups} == {(0.8, 0.99)} and {g["eps"] for g in optimizer.param_groups} == {1e-6}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.1, 0.0}
+    assert engine.step(objective.specimens(), 0, 2)["learning_rate"] == 1e-2

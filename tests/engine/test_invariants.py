@@ -27,6 +27,7 @@ OBJECTIVES = {
     "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
 BENCHES = [Bench(shape, adapter) for shape in ("llama", "gpt2", "qwen3", "gemma3") for adapter in ("", "lora")]
+BENCHES += [Bench("llama", "nf4"), Bench("gpt2", "nf4"), Bench("llama", "int8")]
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda b: b.name)

@@ -1,11 +1,15 @@
 """Judged by people: wins, ties and ratings as they were given, and intervals that know who judged."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from tutelage.core import statistics
 from tutelage.core.randomness import stream
 from tutelage.core.text import Prompt, Response, ask
-from tutelage.evals.head_to_head import alone, asked, found
+from tutelage.evals.head_to_head import Asked, Found, alone
+from tutelage.evals.head_to_head import ask as compare
+from tutelage.evals.head_to_head import found as found_of
 from tutelage.feedback.annotation import Annotation
 
 PROMPTS = tuple(ask(f"question {n}", family="odd" if n % 2 else "even") for n in range(40))
@@ -23,17 +27,30 @@ def rating(prompt: Prompt, values: tuple[int, int], who: str, stages: tuple[str,
     return Annotation(prompt, tuple(Response(f"by {s}", by=s) for s in stages), "likert", {"values": list(values)}, who)
 
 
+def found(annotations: list[Annotation], same: dict[str, Sequence[Prompt]], baseline: str) -> Found:
+    """What was found, where each response is of the stage that it names."""
+    said_by = {(a.prompt.id, r.id): (r.by,) for a in annotations for r in a.responses if r.by != baseline}
+    return found_of(annotations, Asked(baseline, (), said_by, {stage: tuple(prompts) for stage, prompts in same.items()}))
+
+
 def test_people_are_asked_where_the_answers_differ_and_the_baseline_stands_first():
     ppo = said("ppo")
     ppo[3] = Response("sft says 3", by="ppo")
-    different, same = asked(PROMPTS, {"sft": said("sft"), "ppo": ppo, "dpo": said("dpo")}, "sft")
-    assert same == {"ppo": [PROMPTS[3]], "dpo": []} and len(different) == 79
-    assert all([r.by for r in two] in (["sft", "ppo"], ["sft", "dpo"]) for _, two in different)
+    asked = compare(PROMPTS, {"sft": said("sft"), "ppo": ppo, "dpo": said("dpo")}, "sft")
+    assert asked.same == {"ppo": (PROMPTS[3],), "dpo": ()} and len(asked.pairs) == 79
+    assert all([r.by for r in two] in (["sft", "ppo"], ["sft", "dpo"]) for _, two in asked.pairs)
+
+
+def test_an_answer_that_two_stages_gave_is_asked_about_once_and_counts_for_both():
+    asked = compare(PROMPTS, {"sft": said("sft"), "ppo": said("ppo", "the same"), "dpo": said("dpo", "the same")}, "sft")
+    assert len(asked.pairs) == 40
+    given = [Annotation(prompt, two, "pair", {"winner": int(n % 4 > 0)}, "ab"[n % 2]) for n, (prompt, two) in enumerate(asked.pairs)]
+    assert {r.stage: r.mean for r in found_of(given, asked).results} == {"ppo": 0.75, "dpo": 0.75}
 
 
 def test_an_answer_that_was_cut_is_not_the_same_as_one_that_ends():
     cut = [Response("the same", finished=False, by="ppo") for _ in PROMPTS]
-    assert len(asked(PROMPTS, {"sft": said("sft", "the same"), "ppo": cut}, "sft")[0]) == 40
+    assert len(compare(PROMPTS, {"sft": said("sft", "the same"), "ppo": cut}, "sft").pairs) == 40
 
 
 def test_wins_ties_and_both_bad_are_one_a_half_and_a_half():
@@ -53,11 +70,25 @@ def test_every_prompt_counts_the_same_however_many_judged_it():
     assert found(given, {"ppo": []}, "sft").results[0].mean == pytest.approx(0.5)
 
 
-def test_the_same_answer_is_a_tie_that_pulls_the_interval_in():
-    given = [pair(p, int(n % 4 != 0), "ab"[n % 2]) for n, p in enumerate(PROMPTS[:20])]
-    (alone_,), (tied,) = (found(given, {"ppo": n}, "sft").results for n in ((), PROMPTS[20:]))
-    assert alone_.mean == 0.75 and tied.mean == pytest.approx(0.625) and tied.n == 40
-    assert tied.high - tied.low == pytest.approx((alone_.high - alone_.low) / 2)
+def test_the_same_answer_is_a_tie_of_one_prompt():
+    given = [pair(p, int(n % 4 != 0), "a") for n, p in enumerate(PROMPTS[:20])]
+    (tied,) = found(given, {"ppo": PROMPTS[20:]}, "sft").results
+    values = [float(n % 4 != 0) for n in range(20)] + [0.5] * 20
+    expected = statistics.mean(values)
+    assert tied.mean == pytest.approx(expected.mean) and tied.n == 40
+    assert tied.high - tied.low == pytest.approx(expected.high - expected.low, rel=0.05)  # Student's t knows of 20 prompts, not of 40
+
+
+@pytest.mark.parametrize("wins", [(1,), (1, 1), (0, 0, 0), (1, 1, 1, 0), ("tie", "tie")])
+def test_few_prompts_give_an_interval_that_is_within_its_ends_and_open(wins: tuple[object, ...]):
+    given = [pair(p, won, who) for p, won in zip(PROMPTS, wins) for who in "ab"]
+    given += [rating(p, (3, 6), who) for p, _ in zip(PROMPTS, wins) for who in "ab"]
+    told = found(given, {"ppo": []}, "sft")
+    for result, (low, high) in zip(told.results, ((0, 1), (1, 7), (1, 7))):
+        assert low <= result.low < result.mean < result.high <= high or (
+            result.mean in (result.low, result.high) and result.low < result.high
+        )
+    assert len(wins) > 3 or all(one.verdict == "not shown" for one in told.comparisons), told.comparisons
 
 
 def test_intervals_are_clustered_by_prompt_and_by_annotator():
@@ -71,7 +102,7 @@ def test_intervals_are_clustered_by_prompt_and_by_annotator():
     (told,) = found(given, {"ppo": []}, "sft").results
     prompts = [p.id for p in PROMPTS] * 4
     expected = statistics.mean(wins, prompts, crossed=who)
-    assert (told.mean, told.low, told.high) == pytest.approx((expected.mean, expected.low, expected.high))
+    assert (told.mean, told.low, told.high) == pytest.approx((expected.mean, expected.low, min(1.0, expected.high)))
     by_prompt = statistics.mean(wins, prompts)
     assert told.high - told.low > 1.5 * (by_prompt.high - by_prompt.low)
 
@@ -90,7 +121,7 @@ def test_one_person_alone_is_said_and_clustered_by_prompt():
 
 
 def test_against_the_baseline_a_half_is_nothing_and_ratings_are_compared_where_one_person_gave_both():
-    given = [pair(p, 1, "ab"[n % 2]) for n, p in enumerate(PROMPTS[:20])]
+    given = [pair(p, 1, "abcdefgh"[n % 8]) for n, p in enumerate(PROMPTS[:20])]
     given += [rating(p, (3, 3 + n % 2), "ab"[n // 2 % 2]) for n, p in enumerate(PROMPTS[:20])]
     preferred, quality = found(given, {"ppo": PROMPTS[20:30]}, "sft").comparisons
     assert (preferred.a, preferred.b, preferred.difference, preferred.verdict) == ("ppo", "sft", pytest.approx(1 / 3), "better")

@@ -9,6 +9,7 @@ from tests.feedback.studies import ORDER, Clock, answer, opened, rows, study, wr
 from tutelage.core.errors import UserError
 from tutelage.feedback.study import screening
 from tutelage.feedback.study.people import People
+from tutelage.feedback.study.progress import foreseen
 from tutelage.feedback.study.sheet import Progress
 
 BEST_FIRST = {"tiers": [[0], [1], [2]]}
@@ -77,7 +78,7 @@ def test_screening_is_reported_with_its_interval_and_the_admin_decides(tmp_path,
 
 
 def test_demonstrations_are_graded_by_the_admin(tmp_path, place, clock):
-    asked = [{"id": f"s{n}", "prompt": f"write {n}", "answer": {"demonstration": {"text": "so"}}} for n in range(2)]
+    asked = [{"id": f"s{n}", "prompt": f"write {n}"} for n in range(2)]
     write(tmp_path, "screening.jsonl", asked)
     made = study(tmp_path, [{"prompt": "q"}], "screening: {items: screening.jsonl}", questions="[{task: demonstration}]")
     desk = opened(made, place, clock)
@@ -85,13 +86,50 @@ def test_demonstrations_are_graded_by_the_admin(tmp_path, place, clock):
         answer(desk, "ann-1", {"demonstration.text": "my answer"})
     before = screening.screened(made, desk.database, "ann-1")
     assert before.agreement is None and before.demonstrations is None and [e.item for e in before.ungraded] == ["s0", "s1"]
-    for item, given in (("s0", 2), ("s0", 7), ("s1", 6)):
-        screening.grade(desk.database, clock(), "boss", "ann-1", item, given)
+    first, second = (event.id for event in before.ungraded)
+    for one, given in ((first, 2), (first, 7), (second, 6)):
+        screening.grade(desk.database, clock(), "boss", "ann-1", one, given)
     after = screening.screened(made, desk.database, "ann-1")
     assert after.demonstrations.mean == 6.5 and after.ungraded == ()
-    for item, given, said in (("s0", 8, "from 1 to 7"), ("s9", 5, "wrote nothing")):
+    for one, given, said in ((first, 8, "from 1 to 7"), ("s9", 5, "wrote nothing")):
         with pytest.raises(UserError, match=said):
-            screening.grade(desk.database, clock(), "boss", "ann-1", item, given)
+            screening.grade(desk.database, clock(), "boss", "ann-1", one, given)
+    submit(desk, "ann-1", desk.sheet("ann-1", "s0"), {"demonstration.text": "junk"})  # what got the 7 is gone, and the 7 with it
+    edited = screening.screened(made, desk.database, "ann-1")
+    assert edited.demonstrations.mean == 6 and [e.annotation.answer["text"] for e in edited.ungraded] == ["junk"]
+    with pytest.raises(UserError, match="has changed it since"):
+        screening.grade(desk.database, clock(), "boss", "ann-1", first, 7)
+
+
+def test_flags_are_judged_and_a_test_may_have_both_cut_offs(tmp_path, place, clock):
+    """Known to be rude, known to be not, nothing known of flags, to be written; one person flags right, one the other way round."""
+    flags, none = ({"ranking": {**BEST_FIRST, "flags": given}} for given in ([[2, "rude"]], []))
+    asked = [{**rows(1, start=100)[0], "answer": flags}, {**rows(1, start=101)[0], "answer": none}, *known(1, 102)]
+    asked.append({"id": "w", "prompt": "write"})
+    write(tmp_path, "screening.jsonl", asked)
+    write(tmp_path, "practice.jsonl", [{**row, "id": f"p{n}"} for n, row in enumerate(asked)])
+    questions = "[{task: ranking, flags: [rude, {name: odd, label: Odd one}]}, {task: demonstration}]"
+    made = study(tmp_path, rows(1), "screening: {items: screening.jsonl}\npractice: practice.jsonl", questions=questions)
+    desk = opened(made, place, clock)
+    told = {}
+    for person, flagged in (("ann-1", {0: 2}), ("ann-2", {1: 0})):
+        for n in range(8):
+            sheet = desk.next(person)
+            if n % 4 == 3:
+                values, questions = {"demonstration.text": "so"}, ["demonstration"]
+            else:
+                flag = flagged.get(n % 4)
+                more = {} if flag is None else {f"ranking.flag.{sheet.shown.index(flag)}.rude": "on"}
+                values, questions = {**right(sheet), **more}, ["ranking"]
+            assert [q.name for q in sheet.questions] == questions
+            told[person, n] = submit(desk, person, sheet, values)
+    one, two = (screening.screened(made, desk.database, person) for person in ("ann-1", "ann-2"))
+    assert (one.agreement.mean, one.agreement.n) == (1, 9 + 6) and two.agreement.mean == 13 / 15
+    assert len(one.ungraded) == 1 and one.answered == 4
+    assert [told["ann-1", n].agreed for n in range(4)] == [True, True, True, None]
+    assert [told["ann-2", n].agreed for n in range(4)] == [False, False, True, None]
+    expected = [told["ann-1", n].expected for n in range(4)]
+    assert expected[0]["ranking"].endswith(": Rude") and ";" not in expected[1]["ranking"] and expected[3] == {}
 
 
 def test_gold_and_repeats_come_at_their_rates_and_by_the_seed(tmp_path, place, clock):
@@ -119,6 +157,50 @@ def test_gold_and_repeats_come_at_their_rates_and_by_the_seed(tmp_path, place, c
         replayed.append(again.next("ann-1"))
         submit(again, "ann-1", replayed[-1], ORDER)
     assert [(s.purpose, s.item.id) for s in replayed] == [one[:2] for one in seen[:31]]
+
+
+def test_nobody_sees_what_they_opted_out_of_again_for_practice_or_in_the_test(tmp_path, place, clock):
+    write(tmp_path, "practice.jsonl", [*known(2, 100, category="violence"), *known(1, 102)])
+    write(tmp_path, "screening.jsonl", [*known(1, 200), *known(2, 201, category="violence")])
+    page = "practice: practice.jsonl\nscreening: {items: screening.jsonl}\nrepeats: 0.5"
+    items = [*rows(8, category="violence"), *rows(30, start=8)]
+    desk = opened(study(tmp_path, items, page), place, clock)
+    assert desk.progress("ann-1") == Progress("practice", 0, 3)
+    answer(desk, "ann-1")
+    desk.opt_out("ann-1", ["violence"])
+    assert desk.progress("ann-1") == Progress("practice", 1, 1) and answer(desk, "ann-1").item.id == "i102"
+    assert desk.progress("ann-1") == Progress("screening", 0, 1) and answer(desk, "ann-1").item.id == "i200"
+    desk.opt_out("ann-1", [])
+    assert desk.next("ann-1").purpose == "practice" and desk.progress("ann-1") == Progress("practice", 2, 1)
+    for _ in range(3 + 8):
+        answer(desk, "ann-1")
+    desk.opt_out("ann-1", ["violence"])
+    seen = []
+    while sheet := answer(desk, "ann-1"):
+        seen.append(sheet)
+    assert {sheet.item.category for sheet in seen} == {""} and {sheet.purpose for sheet in seen} == {"work", "repeat"}
+
+
+@pytest.mark.parametrize(("gold", "repeats"), [(0.3, 0.2), (0.1, 0.5)])
+def test_the_total_is_the_same_whatever_is_on_the_screen(tmp_path, place, clock, gold, repeats):
+    """Of an item of work, a known one or a repeat: a total that grew by one would tell them apart. At the higher rates both run out."""
+    write(tmp_path, "gold.jsonl", known(9, 1000))
+    desk = opened(study(tmp_path, rows(30), f"gold: {{items: gold.jsonl, rate: {gold}}}\nrepeats: {repeats}"), place, clock)
+    totals, purposes = [], []
+    while sheet := desk.next("ann-1"):
+        totals += [desk.progress("ann-1").of]
+        purposes.append(sheet.purpose)
+        submit(desk, "ann-1", sheet, ORDER)
+        totals += [desk.progress("ann-1").of]
+    assert set(totals) == {len(purposes)} and purposes.count("gold") >= 4 and purposes.count("repeat") >= 2
+    assert desk.progress("ann-1") == Progress("over", len(purposes), 0)
+
+
+def test_a_long_way_is_foreseen_by_the_rates(tmp_path):
+    write(tmp_path, "gold.jsonl", known(1, 1000))
+    made = study(tmp_path, rows(1), "gold: {items: gold.jsonl, rate: 0.1}\nrepeats: 0.1")
+    assert foreseen(made, "a", 0, 100_000, 50_000, []) == pytest.approx(125_000, rel=0.01)
+    assert foreseen(made, "a", 0, 0, 5, []) == 0 and foreseen(made, "a", 7, 50, 0, []) < foreseen(made, "a", 7, 50, 50, [])
 
 
 def test_where_people_disagree_a_reviewer_decides_side_by_side(tmp_path, place, clock):

@@ -8,6 +8,7 @@ import pytest
 from tests.feedback.studies import ORDER, Clock, answer, opened, rows, study, write
 from tutelage.core.errors import UserError
 from tutelage.feedback.store import Store
+from tutelage.feedback.study.arrival import Used
 from tutelage.feedback.study.desk import Desk
 from tutelage.feedback.study.sheet import Progress
 from tutelage.feedback.tasks import signals_of
@@ -55,6 +56,12 @@ def test_an_answer_becomes_an_annotation_with_all_that_is_known_of_it(tmp_path, 
     assert (first.id, second.id) == (f"{sheet.submit}-0", f"{sheet.submit}-1")
     assert (first.purpose, first.item, first.active_ms, first.total_ms) == ("work", "i0", 1500, 4000)
     assert first.said == {"question": "order", "note": "hm"} and second.said == {"question": "likert"}
+
+
+def test_equal_answers_to_two_questions_of_one_task_stay_two(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1, questions="[{task: likert, name: helpful}, {task: likert, name: honest}]")
+    answer(desk, "ann-1", {f"{name}.value-{n}": "4" for name in ("helpful", "honest") for n in range(3)})
+    assert sorted(a.aspect for a in desk.store.read()) == ["helpful", "honest"] and desk.store.annotators() == {"ann-1": 2}
 
 
 def test_the_sheet_tells_nothing_that_is_not_to_be_told(tmp_path, place, clock):
@@ -162,11 +169,57 @@ def test_posting_twice_is_one_answer(tmp_path, place, clock):
     desk = desk_of(tmp_path, place, clock, 2)
     sheet = desk.next("ann-1")
     assert [desk.submit("ann-1", sheet.submit, "i0", ORDER, 1, 1).new for _ in range(3)] == [True, False, False]
-    assert not desk.skip("ann-1", sheet.submit, "i0").new
+    with pytest.raises(Used):
+        desk.skip("ann-1", sheet.submit, "i0")
     assert desk.store.count == 1 and counts(desk)["i0"] == (1, 1, "")
     other = desk.next("ann-2")
     with pytest.raises(UserError, match="sent for something else"):
         desk.submit("ann-2", sheet.submit, other.item.id, ORDER, 1, 1)
+
+
+OTHER = {"ranking.order": "1 2 3"}
+USES = {  # what became of a form before it came (once more) with an answer or a skip
+    "skipped": lambda desk, sheet: desk.skip("ann-1", sheet.submit, "i0"),
+    "skipped and taken back": lambda desk, sheet: (desk.skip("ann-1", sheet.submit, "i0"), desk.undo("ann-1")),
+    "answered and taken back": lambda desk, sheet: (desk.submit("ann-1", sheet.submit, "i0", ORDER, 1, 1), desk.undo("ann-1")),
+    "answered otherwise": lambda desk, sheet: desk.submit("ann-1", sheet.submit, "i0", OTHER, 1, 1),
+    "answered with a note": lambda desk, sheet: desk.submit("ann-1", sheet.submit, "i0", {**ORDER, "note": "first"}, 1, 1),
+    "answered and changed": lambda desk, sheet: (
+        desk.submit("ann-1", sheet.submit, "i0", ORDER, 1, 1),
+        desk.submit("ann-1", desk.sheet("ann-1", "i0").submit, "i0", OTHER, 1, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_form_that_was_used_for_something_else_is_refused_and_never_swallowed(tmp_path, place, clock, use):
+    desk = desk_of(tmp_path, place, clock, 2)
+    sheet = desk.next("ann-1")
+    use(desk, sheet)
+    before = [event.id for event in desk.store.events()]
+    with pytest.raises(Used, match="This form was used already; open the item again"):
+        desk.submit("ann-1", sheet.submit, "i0", ORDER, 1, 1)
+    assert [event.id for event in desk.store.events()] == before
+    again = desk.sheet("ann-1", "i0")
+    assert desk.submit("ann-1", again.submit, "i0", ORDER, 1, 1).new and not desk.submit("ann-1", again.submit, "i0", ORDER, 2, 2).new
+    (stands,) = desk.store.read()
+    assert stands.answer == {"tiers": [[sheet.shown[1]], sorted([sheet.shown[0], sheet.shown[2]])]}
+
+
+def test_posting_twice_is_one_answer_where_a_question_is_for_other_items(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 1, questions="[{task: ranking}, {task: demonstration}]")
+    sheet = desk.next("ann-1")
+    assert [desk.submit("ann-1", sheet.submit, "i0", ORDER, 1, 1).new for _ in range(2)] == [True, False]
+
+
+def test_a_used_form_skips_nothing(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 2)
+    sheet = desk.next("ann-1")
+    assert desk.skip("ann-1", sheet.submit, "i0").new and not desk.skip("ann-1", sheet.submit, "i0").new
+    desk.undo("ann-1")
+    with pytest.raises(Used):
+        desk.skip("ann-1", sheet.submit, "i0")
+    assert desk.next("ann-1").item.id == "i0"
 
 
 def test_what_is_refused_leaves_nothing_behind(tmp_path, place, clock):
@@ -209,7 +262,8 @@ def test_undo_takes_back_and_shows_the_form_as_it_was(tmp_path, place, clock):
     back = desk.undo("ann-1")
     assert dict(back.draft) == values and back.shown == sheet.shown and not back.answered and back.submit != sheet.submit
     assert desk.store.ids() == [] and counts(desk)["i0"] == (1, 0, "")
-    assert not desk.submit("ann-1", sheet.submit, "i0", values, 1, 1).new  # the old form, sent once more
+    with pytest.raises(Used):
+        desk.submit("ann-1", sheet.submit, "i0", values, 1, 1)  # the old form, sent once more
     assert desk.store.ids() == []
     assert desk.submit("ann-1", back.submit, "i0", values, 1, 1).new and len(desk.store.ids()) == 2
     kinds = [event.kind for event in desk.store.events()]
@@ -230,9 +284,14 @@ def test_undo_goes_back_step_by_step_and_forward_again(tmp_path, place, clock):
 def test_undo_with_a_token_is_once(tmp_path, place, clock):
     desk = desk_of(tmp_path, place, clock, 3)
     first, second = answer(desk, "ann-1"), answer(desk, "ann-1")
+    assert desk.last("ann-1") == second.submit and desk.last("ann-2") == ""
     assert desk.undo("ann-1", second.submit).item.id == "i1"
+    assert desk.last("ann-1") == first.submit
     assert desk.undo("ann-1", second.submit) is None
-    assert desk.undo("ann-1", first.submit).item.id == "i0"
+    assert desk.undo("ann-1", first.submit).item.id == "i0" and desk.last("ann-1") == ""
+    answer(desk, "ann-1")
+    clock.minutes(10.1)
+    assert desk.last("ann-1") == ""
 
 
 def test_a_skipped_item_goes_to_others_and_may_be_undone(tmp_path, place, clock):
@@ -266,6 +325,31 @@ def test_an_edit_supersedes_for_ten_minutes(tmp_path, place, clock):
     assert desk.history("ann-2") == []
 
 
+def test_an_answer_that_is_being_changed_keeps_a_draft_for_ten_minutes(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 2)
+    first = answer(desk, "ann-1")
+    own = desk.sheet("ann-1", "i0")
+    assert desk.sheet("ann-1", "i0").submit == own.submit  # one token, so that the page finds what the browser kept
+    since = desk.history("ann-1")[0].at
+    assert desk.draft("ann-1", "i0", {"ranking.order": "3"}, own.submit) == since + 600
+    assert dict(desk.sheet("ann-1", "i0").draft) == {"ranking.order": "3"} and desk.sheet("ann-1", "i0").answered
+    assert desk.history("ann-1")[0].said == {"ranking": "B over A = C"} and counts(desk)["i0"] == (1, 1, "")
+    with pytest.raises(UserError, match="done already"):  # the page of before the answer, whose last draft comes late
+        desk.draft("ann-1", "i0", {"ranking.order": "2 1"}, first.submit)
+    desk.submit("ann-1", own.submit, "i0", {"ranking.order": "1 2 3"}, 1, 1)
+    again = desk.sheet("ann-1", "i0")
+    assert dict(again.draft) == {"ranking.order": "1 2 3"} and again.submit != own.submit
+    with pytest.raises(UserError, match="done already"):
+        desk.draft("ann-1", "i0", {"ranking.order": "2"}, own.submit)
+    desk.draft("ann-1", "i0", {"ranking.order": "1"}, again.submit)
+    assert dict(desk.undo("ann-1").draft) == {"ranking.order": "1"}  # as it was being changed to
+    answer(desk, "ann-1")
+    last = desk.sheet("ann-1", "i0").submit
+    clock.minutes(10.1)
+    with pytest.raises(UserError, match="can be changed for 10 minutes"):
+        desk.draft("ann-1", "i0", {"ranking.order": "2"}, last)
+
+
 def test_questions_to_the_admin_and_replies(tmp_path, place, clock):
     desk = desk_of(tmp_path, place, clock, 2)
     sheet = desk.next("ann-1")
@@ -279,6 +363,65 @@ def test_questions_to_the_admin_and_replies(tmp_path, place, clock):
     assert desk.words("i0") == "question 0" and desk.words("") == ""
     with pytest.raises(UserError, match="no such question"):
         desk.reply("boss", "nothing", "Yes.")
+
+
+def test_a_questions_token_asks_once_and_only_that(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 2)
+    sheet = answer(desk, "ann-1")
+    for _ in range(2):
+        desk.ask("ann-1", "i0", "Is a tie allowed?", "form")
+    for text, of, token in (("Is it not?", "i0", "form"), ("Is a tie allowed?", "", "form"), ("Is a tie allowed?", "i0", sheet.submit)):
+        with pytest.raises(Used):
+            desk.ask("ann-1", of, text, token)
+    with pytest.raises(UserError, match="without its token"):
+        desk.ask("ann-1", "i0", "Is a tie allowed?", "ä")
+    assert [talk.text for talk in desk.questions()] == ["Is a tie allowed?"]
+
+
+def loaded(desk, tmp_path, left):
+    """The desk, after its items' file was written anew with these rows only."""
+    write(tmp_path, "items.jsonl", left)
+    desk.load()
+    return desk
+
+
+def test_a_row_that_was_taken_out_is_handed_out_no_more_and_its_answers_stay(tmp_path, place, clock):
+    desk = desk_of(tmp_path, place, clock, 4, "overlap: 2")
+    answer(desk, "ann-1")
+    late = desk.next("ann-3")
+    clock.minutes(11)
+    loaded(desk, tmp_path, rows(4)[2:])
+    assert counts(desk)["i0"][1] == 1 and desk.store.count == 1
+    assert desk.progress("ann-2") == Progress("work", 0, 2)
+    assert [answer(desk, "ann-2").item.id for _ in range(2)] == ["i2", "i3"] and desk.next("ann-2") is None
+    assert late.item.id == "i1" and desk.next("ann-3").item.id == "i2"
+    with pytest.raises(UserError, match="This item was taken out of the study"):
+        desk.submit("ann-3", late.submit, "i1", ORDER, 1, 1)
+    loaded(desk, tmp_path, rows(4))  # it is back, and room for one is left on i0
+    assert [answer(desk, "ann-2").item.id for _ in range(2)] == ["i1", "i0"] and desk.next("ann-2") is None
+    assert counts(desk)["i0"] == (2, 2, "")
+
+
+def test_nobody_repeats_or_decides_what_was_taken_out(tmp_path, place, clock):
+    page = (
+        "repeats: 0.5\noverlap: 2\ndisagreement: {below: 0.9, more: 0}\npeople: [{name: ann-1}, {name: ann-2}, {name: rev, role: reviewer}]"
+    )
+    desk = opened(study(tmp_path, rows(3, k=2), page, questions="[{task: pair}]"), place, clock)
+    for person, choice in (("ann-1", 0), ("ann-2", 1)):
+        for _ in range(3):
+            sheet = desk.next(person)
+            desk.submit(person, sheet.submit, sheet.item.id, {"pair.winner": "ab"[sheet.shown.index(choice)]}, 1, 1)
+    assert desk.progress("rev").open == 3
+    loaded(desk, tmp_path, rows(20, k=2, start=3))
+    assert desk.next("rev") is None and desk.progress("rev").open == 0
+    again = set()
+    while sheet := desk.next("ann-1"):
+        if sheet.item.id not in {f"i{n}" for n in range(23)}:
+            again.add(sheet.item.prompt.last)
+        desk.submit("ann-1", sheet.submit, sheet.item.id, {"pair.winner": "a"}, 1, 1)
+    assert again and not again & {"question 0", "question 1", "question 2"}
+    loaded(desk, tmp_path, rows(23, k=2))
+    assert desk.progress("rev").open == 3 and desk.next("rev").purpose == "adjudication"
 
 
 def test_expertise_routes_and_experts_are_spent_on_what_needs_them(tmp_path, place, clock):

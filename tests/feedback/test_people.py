@@ -1,9 +1,13 @@
 """People: invited, revoked, erased; every admin action in the log; and who a person's pseudonym stands for is nowhere."""
 
+import json
+
 import pytest
 
 from tests.feedback.studies import Clock, answer, opened, rows, study
+from tests.feedback.writer import annotation
 from tutelage.core.errors import UserError
+from tutelage.feedback.store import Store
 from tutelage.feedback.study.people import People
 
 
@@ -22,7 +26,7 @@ def made(tmp_path, place, clock):
 def test_somebody_is_invited_under_a_pseudonym(made):
     desk, people = made
     new = people.invite("boss", expertise=["law"])
-    assert (new.name, new.role, new.expertise, new.keys, new.active) == ("ann-03", "annotator", ("law",), 1, True)
+    assert (new.name, new.role, new.expertise, new.active) == ("ann-03", "annotator", ("law",), True)
     assert people.invite("boss", "judge", "reviewer").role == "reviewer" and people.invite("boss").name == "ann-04"
     assert [p.name for p in people.everyone()] == ["ann-03", "ann-04", "ann-1", "ann-2", "judge"] and people.find("ann-03") == new
     assert desk.next("ann-03") is not None
@@ -40,7 +44,7 @@ def test_somebody_is_invited_under_a_pseudonym(made):
 def test_who_is_revoked_has_nothing_any_more_and_what_they_said_stays(made):
     desk, people = made
     answer(desk, "ann-1")
-    held = desk.next("ann-1")
+    held, before = desk.next("ann-1"), people.find("ann-1").keys
     people.revoke("boss", "ann-1")
     for call in (
         lambda: desk.next("ann-1"),
@@ -52,11 +56,11 @@ def test_who_is_revoked_has_nothing_any_more_and_what_they_said_stays(made):
         with pytest.raises(UserError, match="access to this study has ended"):
             call()
     person = people.find("ann-1")
-    assert not person.active and person.keys == 2 and desk.store.count == 1
+    assert not person.active and person.keys != before and desk.store.count == 1
     with desk.database.reading() as connection:
         assert connection.exec_driver_sql("SELECT sum(load) FROM items").scalar() == 1
     people.restore("boss", "ann-1")
-    assert desk.next("ann-1") is not None and people.renew("boss", "ann-1").keys == 3
+    assert desk.next("ann-1") is not None and people.renew("boss", "ann-1").keys not in (before, person.keys)
     assert [a.action for a in people.log()] == ["revoke", "restore", "renew"] and [a.action for a in people.log(after=2)] == ["renew"]
 
 
@@ -84,6 +88,8 @@ def test_somebody_is_erased_everywhere(made, place):
     gone = people.erase("boss", "ann-1")
     assert gone.annotations == tuple(mine) and gone.events == 3 and gone.name.startswith("erased-")
     assert desk.store.ids() == others and "ann-1" not in {p.name for p in people.everyone()}
+    *_, last = desk.store.events()
+    assert last.kind == "erased" and last.annotator == gone.name and last.said == {"numbers": [1, 2, 4]}  # 3 is ann-2's
     assert [(a.by, a.action, a.about) for a in people.log()] == [("boss", "renew", gone.name), ("boss", "erase", gone.name)]
     with desk.database.reading() as connection:
         left = [connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in ("events", "seats", "people", "actions")]
@@ -94,12 +100,127 @@ def test_somebody_is_erased_everywhere(made, place):
             assert b"unforgettable" not in file.read()
     with pytest.raises(UserError, match="nothing of 'ann-1'"):
         people.erase("boss", "ann-1")
-    assert answer(desk, "ann-2") and people.invite("boss", "ann-1").keys == 1  # the name is free again, and nobody's
+    assert answer(desk, "ann-2")
+
+
+def test_an_erased_name_is_never_given_again(made, tmp_path, place, clock):
+    desk, people = made
+    for _ in range(3):
+        people.invite("boss")
+    desk.store.append([annotation(0, annotator="mturk-7")])
+    for name in ("ann-05", "mturk-7", "ann-1"):
+        people.erase("boss", name)
+    assert people.invite("boss").name == "ann-06" and Store(place).erased(["ann-05", "ann-06", "ann-1"]) == {"ann-05", "ann-1"}
+    for name in ("ann-05", "mturk-7"):
+        with pytest.raises(UserError, match=f"'{name}' was erased, and a name that was erased is never given again"):
+            people.invite("boss", name)
+    with pytest.raises(UserError, match="people: 'ann-1' was erased from this store, and a name that was erased"):
+        opened(study(tmp_path, rows(4), "overlap: 2", people=2), place, clock)
+    with pytest.raises(UserError, match="'mturk-7' was erased"):
+        desk.store.append([annotation(1, annotator="mturk-7"), annotation(2)])  # the file that they came from, once more
+    assert desk.store.count == 0
+    with desk.database.reading() as connection:
+        left = repr([connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in ("erased_names", "events", "actions")])
+        hashes = list(connection.exec_driver_sql("SELECT hash FROM erased_names").scalars())
+    assert "mturk" not in left and "ann-05" not in left
+    assert hashes == sorted(hashes) and len(hashes) == 3  # not in the order of their erasure, which the log has
+
+
+def test_numbers_of_keys_are_drawn(tmp_path, place, clock):
+    """Another store whose people have the same names honors no link of this one."""
+    made = study(tmp_path, rows(4))
+    keys = [
+        [p.keys for p in People(desk.study, desk.store).everyone()]
+        for desk in (opened(made, place, clock), opened(made, str(tmp_path / "other.db"), clock))
+    ]
+    assert len(set(keys[0] + keys[1])) == 6
+
+
+def test_names_count_on_past_all_that_there_were(made):
+    desk, people = made
+    desk.store.append([annotation(0, annotator="ann-40")])
+    assert people.invite("boss").name == "ann-41"
+    people.erase("boss", "ann-41")
+    assert people.invite("boss").name == "ann-42"
 
 
 def test_who_annotated_elsewhere_is_erased_too(made):
-    from tests.feedback.writer import annotation
-
     desk, people = made
     desk.store.append(annotation(n) for n in range(6))
+    for name in ("ann-00", "ann-1"):
+        people.check(name)
+    with pytest.raises(UserError, match="nothing of 'ann-0'"):
+        people.check("ann-0")
     assert people.erase("boss", "ann-00").events == 2 and desk.store.count == 4
+
+
+def test_a_tombstone_is_no_hash_of_what_was_said(made):
+    """A name and an answer of few values can be guessed from a hash of both."""
+    desk, people = made
+    answer(desk, "ann-1")
+    desk.store.append([annotation(0, annotator="ann-1")], "import")
+    ids = desk.store.ids(annotators=["ann-1"])
+    people.erase("boss", "ann-1")
+    with desk.database.reading() as connection:
+        left = repr(connection.exec_driver_sql("SELECT * FROM events").all())
+    assert len(ids) == 2 and not [one for one in ids if one in left]
+
+
+def test_an_admins_replies_are_erased_with_them(made):
+    desk, people = made
+    sheet = desk.next("ann-1")
+    desk.ask("ann-1", sheet.item.id, "Is a tie allowed?")
+    for by in ("ann-2", "boss"):
+        desk.reply(by, desk.questions()[0].submit, f"Ask {by} at 555.")
+    gone = people.erase("boss", "ann-2")
+    assert gone.events == 1 and desk.talks("ann-1")[0].replies == ("Ask boss at 555.",)
+    with desk.database.reading() as connection:
+        left = repr([connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in ("events", "actions")])
+    assert "ann-2" not in left and "Is a tie allowed?" in left
+
+
+def test_one_voice_is_no_dispute(tmp_path, place, clock):
+    page = "overlap: 2\ndisagreement: {below: 0.9}\npeople: [{name: a}, {name: b}, {name: c}, {name: judge, role: reviewer}]"
+    desk = opened(study(tmp_path, rows(1, k=2), page, questions="[{task: pair}]"), place, clock)
+
+    def says(name, stored):
+        sheet = desk.next(name)
+        desk.submit(name, sheet.submit, "i0", {"pair.winner": "ab"[sheet.shown.index(stored)]}, 1, 1)
+
+    says("a", 0)
+    says("b", 1)
+    assert desk.progress("judge").open == 1
+    People(desk.study, desk.store, clock).erase("boss", "a")
+    assert desk.progress("judge").open == 0 and desk.next("judge") is None
+    says("c", 0)
+    assert len(desk.next("judge").voices) == 2
+
+
+def test_the_last_admin_stays(tmp_path, place, clock):
+    desk = opened(study(tmp_path, rows(1), "people: [{name: boss, role: admin}, {name: ann-1}]"), place, clock)
+    people = People(desk.study, desk.store, clock)
+    for call in (lambda: people.revoke("boss", "boss"), lambda: people.set_role("boss", "boss", "annotator")):
+        with pytest.raises(UserError, match="boss is the only admin of this study; make somebody else admin first"):
+            call()
+    people.set_role("boss", "ann-1", "admin")
+    people.revoke("ann-1", "boss")
+    assert not people.find("boss").active and people.find("ann-1").active
+    with pytest.raises(UserError, match="ann-1 is the only admin"):
+        people.revoke("ann-1", "ann-1")
+
+
+def test_tombstones_of_an_older_store_are_made_safe(tmp_path):
+    place = str(tmp_path / "old.db")
+    store = Store(place)
+    store.append([annotation(0), annotation(1)])
+    before = store.ids()
+    with store.database.turn() as connection:  # as the last release left it
+        connection.exec_driver_sql("DROP TABLE erased_names")
+        connection.exec_driver_sql("UPDATE events SET kind = 'erased', annotator = 'erased-0', content = '{}' WHERE number = 1")
+        connection.exec_driver_sql("UPDATE tutelage_schema SET version = 2")
+    (left,) = Store(place).ids()
+    first, second = Store(place).events()
+    assert left == second.id in before and first.id not in before and first.kind == "erased" and first.annotator == "erased-0"
+    with store.database.reading() as connection:
+        assert connection.exec_driver_sql("SELECT annotation FROM events WHERE number = 1").scalar() is None
+    assert json.dumps(dict(first.said)) == "{}"

@@ -180,7 +180,7 @@ def test_a_later_releases_store_is_refused(place):
     store = Store(place)
     store.append([annotation(0)])
     with store.database.turn() as connection:
-        connection.exec_driver_sql("UPDATE tutelage_schema SET version = 3")
+        connection.exec_driver_sql("UPDATE tutelage_schema SET version = 4")
     for use in (lambda: list(Store(place).read()), lambda: Store(place).append([annotation(1)])):
         with pytest.raises(UserError, match="later release"):
             use()

@@ -11,6 +11,7 @@ from tutelage.feedback.flags import TABLE_3
 from tutelage.feedback.study import study as pages
 from tutelage.feedback.study.items import read_items
 from tutelage.feedback.study.study import Study, read_study
+from tutelage.recipes import people
 
 PAGE = """schema: 1
 title: Which answer helps more?
@@ -65,6 +66,10 @@ def test_a_page_says_a_whole_study(page, tmp_path):
     assert {q.name for q in made.questions} == {"order", "score"}
 
 
+def test_keys_may_change_places(page):
+    assert page("undo: u, skip: s", "undo: s, skip: u").keys == {"undo": "s", "skip": "u"}
+
+
 def test_the_version_of_the_guidelines_is_their_text(page, tmp_path):
     before = page().guideline.version
     (tmp_path / "guidelines.md").write_text("# Be kind\n")
@@ -90,12 +95,26 @@ def test_the_version_of_the_guidelines_is_their_text(page, tmp_path):
         ("name: order", "name: score", r"two of its questions have the same name"),
         ("name: rude", "name: hallucination", r"two flags are named 'hallucination'"),
         ("aspect: honest", "aspekt: honest", r"unknown setting of the task score; did you mean 'aspect'"),
+        (
+            "honest, low: 1, high: 5",
+            "honest}\n  - {task: score, name: b, aspect: honest",
+            r"questions score and b have one task and one aspect",
+        ),
         ("rate: 0.05", "rate: 5", r"line 11: gold\.rate: 5\.0 is out of range; allowed: 0 <= value <= 0\.5"),
         ("gold.jsonl", "nowhere.jsonl", r"nowhere\.jsonl: no such file"),
         ("items: items.jsonl", "items: nowhere.jsonl", r"nowhere\.jsonl: no such file"),
         ("name: boss", "name: ann-01", r"two of its people have the same name"),
         ("role: admin", "role: chief", r"people\.1\.role: .*'chief' is not one of annotator, reviewer, admin"),
-        ("skip: s", "skip: u", r"two of its keys are the same"),
+        ("skip: s", "skip: u", r"line 18: keys\.undo: 'u' is the key of skip already; give skip another key, too"),
+        ("keys: {undo: u, skip: s}", "keys: {undo: s}", r"line 18: keys\.undo: 's' is the key of skip already; give skip another key"),
+        ("undo: u", "udno: z", r"line 18: keys\.udno: there is no such command; did you mean 'undo'"),
+        ("undo: u", "x: z", r"line 18: keys\.x: there is no such command; commands are undo, skip, flags"),
+        ("undo: u", 'undo: "1"', r"line 18: keys\.undo: digits and = rank and pick responses, so 1 can't be the key of undo"),
+        ("undo: u", "undo: 1", r"line 18: keys\.undo: digits and = rank"),
+        ("undo: u", 'undo: "="', r"line 18: keys\.undo: digits and = rank"),
+        ("undo: u", "undo: ctrl+z", r"line 18: keys\.undo: 'ctrl\+z' is no single key; give one sign, like z"),
+        ("undo: u", 'undo: " "', r"line 18: keys\.undo: ' ' is no single key"),
+        ("undo: u", "undo: [z]", r"line 18: keys\.undo: .* is no single key"),
         ("https://example.org/hook", "ftp://example.org", r"webhooks\.0: .*is no address"),
         ("study.sqlite", "mysql://x/y", r"line 3: store: a store is a file for SQLite, or a postgresql:// address"),
         ("lease_minutes: 10", "lease_minutes: 0", r"lease_minutes: 0.* is out of range"),
@@ -148,6 +167,54 @@ def test_known_answers_are_checked_against_the_questions(tmp_path, page):
         write(tmp_path, "gold.jsonl", [{**row, **({"answer": answer} if answer else {})} for row in rows(1, start=7)])
         with pytest.raises(UserError, match=said):
             list(page().every_item())
+
+
+def asks(tmp_path, questions):
+    return [(q.name, q.aspect) for q in study(tmp_path, rows(1), questions=questions).questions]
+
+
+def test_questions_of_one_task_have_aspects_of_their_own(tmp_path):
+    """Equal answers to two questions would have one id, and be one annotation."""
+    two = "[{task: likert, name: helpful}, {task: likert, name: honest}, {task: pair}]"
+    assert asks(tmp_path, two) == [("helpful", "helpful"), ("honest", "honest"), ("pair", "overall")]
+    named = "[{task: likert}, {task: likert, name: honest, aspect: truth}]"
+    assert asks(tmp_path, named) == [("likert", "overall"), ("honest", "truth")]
+    with pytest.raises(UserError, match="the questions a and b have one task and one aspect, so nothing tells their answers apart"):
+        asks(tmp_path, "[{task: likert, name: a, aspect: b}, {task: likert, name: b, aspect: b}]")
+
+
+def test_items_with_responses_are_judged_and_items_without_are_written_about(tmp_path):
+    made = study(tmp_path, [*rows(1), {"prompt": "write"}], questions="[{task: ranking}, {task: likert}, {task: demonstration}]")
+    assert [[q.name for q in made.asked(len(item.responses))] for item in made.every_item()] == [["ranking", "likert"], ["demonstration"]]
+    assert people.wanted(made) == 3
+    for k, questions in ((1, "[{task: ranking}, {task: demonstration}]"), (0, "[{task: ranking}, {task: likert}]")):
+        with pytest.raises(UserError, match=f"question ranking: a ranking needs 2 to 9 responses; got {k}"):
+            list(study(tmp_path, rows(1, k=k), questions=questions).every_item())
+
+
+def test_known_answers_may_have_flags_and_texts_need_none(tmp_path):
+    questions = "[{task: pair, flags: [rude]}, {task: demonstration}]"
+    pair, text = rows(1, k=2, start=9)[0], {"prompt": "write it"}
+
+    def read(row, role="screening"):
+        write(tmp_path, "known.jsonl", [row])
+        page = {"gold": "gold: {items: known.jsonl}", "screening": "screening: {items: known.jsonl}", "practice": "practice: known.jsonl"}
+        return next(study(tmp_path, rows(1, k=2), page[role], questions=questions).every_item())
+
+    answer = {"pair": {"winner": 0, "flags": [[1, "rude"]]}}
+    assert read({**pair, "answer": answer}).answer == answer
+    assert read(text).answer == {} and read(text).role == "screening" and read(text, "practice").role == "practice"
+    for flags, said in (
+        ([[1, "rued"]], r"answer\.pair: flags: the question has no flag 'rued'; did you mean 'rude'"),
+        ([[2, "rude"]], r"answer\.pair: flags: expected \[\[place of a response"),
+        (["rude"], r"answer\.pair: flags: expected \[\[place"),
+        ({"rude": 1}, r"answer\.pair: flags: expected \[\[place"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read({**pair, "answer": {"pair": {"winner": 0, "flags": flags}}})
+    for row, role in ((pair, "screening"), (text, "gold")):
+        with pytest.raises(UserError, match=r"known\.jsonl:1: field 'answer': is missing"):
+            read(row, role)
 
 
 def test_prompts_may_be_conversations_and_ids_come_from_the_words(tmp_path):

@@ -14,12 +14,15 @@ from tutelage.core.errors import UserError
 from tutelage.core.text import Prompt, Response, ask
 from tutelage.feedback.agreement import bias
 from tutelage.feedback.agreement.guidance import Guidance, guidance
+from tutelage.feedback.agreement.hours import worked
 from tutelage.feedback.agreement.pace import pace, said, time_of
 from tutelage.feedback.agreement.people import reliabilities
 from tutelage.feedback.agreement.summary import Summary, summarize
 from tutelage.feedback.agreement.tables import hours_csv, reliability_csv
 from tutelage.feedback.agreement.votes import spoken, votes_of
 from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.store import Store
+from tutelage.feedback.store.events import Event
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)  # a Tuesday
 PEOPLE = ("ann-01", "ann-02", "ann-03", "ann-04")
@@ -231,10 +234,36 @@ def test_several_questions_on_one_sheet_are_counted_and_paid_once():
 
 
 def test_gold_and_what_is_asked_again_is_paid_and_not_counted():
-    asked, beside = study(100), [replace(a, at="") for a in study(10, seed=1)]
-    found = summarize(asked, beside=beside, now=NOW, draws=2)
-    assert found.done == 200 and found.hours == pytest.approx(220 * 40 / 3600)
+    asked = study(100)
+    spent = dict.fromkeys({a.annotator for a in asked}, 1.5) | {"ann-99": 0.25}
+    found = summarize(asked, hours=spent, now=NOW, draws=2)
+    assert found.done == 200 and found.hours == pytest.approx(sum(spent.values()))
     assert found.consistency is None and found.questions == summarize(asked, now=NOW, draws=2).questions
+    assert [(p.annotations, p.hours) for p in found.people if p.name == "ann-99"] == [(0, 0.25)]  # only gold, or only skips
+    again = summarize(asked, repeats=[replace(a, at="") for a in study(10, seed=1)], now=NOW, draws=2)
+    assert again.done == 200 and again.hours == pytest.approx(220 * 40 / 3600)
+
+
+def test_a_stores_hours_are_of_all_that_was_done(place):
+    """Each submit once, superseded ones and skips too; what was brought as a file has its time on each annotation."""
+    store, (a, b, *_) = Store(place), study(2)
+
+    def add(submit, kind, who, ms, purpose="work", supersedes=None, n=1):
+        told = [replace(x, annotator=who, task=task) for task, x in (("pair", a), ("tie", a))][:n] if kind == "annotation" else [None]
+        event = Event(submit, kind, who, purpose, active_ms=ms, supersedes=supersedes)
+        store.record([replace(event, n=place, annotation=one) for place, one in enumerate(told)])
+
+    add("s1", "annotation", "p", 1000, n=2)
+    add("s2", "annotation", "p", 200, supersedes="s1")
+    add("s3", "undo", "p", 9999, supersedes="s2")
+    add("s4", "skip", "p", 30)
+    for n, purpose in enumerate(("gold", "repeat", "practice", "screening", "adjudication")):
+        add(f"q{n}", "annotation", "q", 10, purpose)
+    assert store.active_ms() == {"p": 1230, "q": 50}
+    store.append([replace(a, annotator="r"), replace(a, annotator="r", task="likert"), replace(b, annotator="q")], "import")
+    assert worked(store) == {"p": 1230 / 3_600_000, "q": pytest.approx(50 / 3_600_000 + b.seconds / 3600), "r": a.seconds / 3600}
+    store.erase("p")
+    assert set(worked(store)) == {"q", "r"}
 
 
 def test_everything_goes_into_json():

@@ -7,10 +7,11 @@ from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
 
 
-def annotation(n: int) -> Annotation:
+def annotation(n: int, annotator: str = "") -> Annotation:
     winner = n % 2
     responses = (Response(f"yes {n}", ids=(n, 0), tokenizer="t", by="sft"), Response("no", finished=False))
-    return Annotation(ask(f"question {n}", family="f"), responses, "pair", {"winner": winner}, f"ann-{n % 3:02}", shown=(1, 0), seconds=n)
+    name = annotator or f"ann-{n % 3:02}"
+    return Annotation(ask(f"question {n}", family="f"), responses, "pair", {"winner": winner}, name, shown=(1, 0), seconds=n)
 
 
 if __name__ == "__main__":

@@ -12,16 +12,17 @@ from tutelage.models.create import Dimensions, new
 from tutelage.models.fused import modules
 from tutelage.models.kernels.build import library
 from tutelage.models.policy import Policy
+from tutelage.models.quantized import Base, quantize
 from tutelage.models.roles import Role, active
 from tutelage.models.tokenizer import words
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no processor with AMX, or no compiler")
 
 
-def policy(rank: int, ours: bool, monkeypatch: pytest.MonkeyPatch) -> Policy:
+def policy(rank: int, ours: bool, monkeypatch: pytest.MonkeyPatch, base: Base = "as_is") -> Policy:
     """One layer of width 64 with an adapter away from its start."""
     tokenizer = words(["a", "few", "words"])
-    network = wrap(new(Dimensions(64, 1, 2, context=64), tokenizer, 0), Lora(rank=rank, alpha=2.0 * rank), "policy", 0)
+    network = wrap(quantize(new(Dimensions(64, 1, 2, context=64), tokenizer, 0), base), Lora(rank=rank, alpha=2.0 * rank), "policy", 0)
     for name, p in network.named_parameters():
         if "lora_B" in name:
             p.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(1))
@@ -53,10 +54,11 @@ def exact(made: Policy, x: Tensor, slope: Tensor) -> list[Tensor]:
     return [out.detach(), *(y.grad for y in (x, *sides) if y.grad is not None)]
 
 
+@pytest.mark.parametrize("base", ["as_is", "nf4", "int8"])
 @pytest.mark.parametrize("rank", [1, 8, 48])
-def test_values_and_gradients_are_as_near_to_float64_as_pefts(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_and_gradients_are_as_near_to_float64_as_pefts(rank: int, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     errors: list[list[tuple[float, float]]] = []
-    ours, pefts = policy(rank, True, monkeypatch), policy(rank, False, monkeypatch)
+    ours, pefts = policy(rank, True, monkeypatch, base), policy(rank, False, monkeypatch, base)
     for draw in range(DRAWS):
         x = numbers(1, 64, 64, seed=draw)
         slope = numbers(1, 64, layer(ours.roles["policy"].network).out_features, seed=100 + draw)
@@ -77,8 +79,9 @@ def test_gradients_add_up_and_the_base_and_its_vectors_get_none(monkeypatch: pyt
     assert own.base_layer.weight.grad is None and not own.base_layer.weight.requires_grad
 
 
-def test_a_fresh_adapter_and_a_switched_off_one_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, x = policy(8, True, monkeypatch), numbers(1, 64, 64)
+@pytest.mark.parametrize("base", ["as_is", "nf4", "int8"])
+def test_a_fresh_adapter_and_a_switched_off_one_change_no_bit(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, x = policy(8, True, monkeypatch, base), numbers(1, 64, 64)
     role = made.roles["policy"]
     own = layer(role.network)
     with torch.no_grad():

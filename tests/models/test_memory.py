@@ -74,8 +74,10 @@ def taken(axis: str, at: int) -> int:
 
 @pytest.mark.long
 def test_memory_grows_no_faster_than_the_stream() -> None:
-    short, middle, long = (taken("stream", at) for at in (2048, 6144, 14336))
-    assert long - middle <= 1.1 * 2 * (middle - short)
+    """No more bytes a token in a long stream than in a short one. (Below some thousand tokens the optimizer's step is the peak, so
+    differences from there tell nothing of the stream.) A number for every two tokens would make it 1.18."""
+    short, long = 6144, 14336
+    assert taken("stream", long) / long <= 1.05 * taken("stream", short) / short
 
 
 @pytest.mark.long

@@ -42,7 +42,7 @@ def test_it_speaks_to_the_annotator(sendable: type[tasks.Answer]):
     posted = {"send-0": "yes", "send-1": "no", "send-2": "no"}
     assert sendable.from_form(posted, (2, 0, 1)).to_answer() == {"send": [False, False, True]}
     assert sendable.from_form(posted, (2, 0, 1)).said((2, 0, 1)) == "Send A"
-    with pytest.raises(UserError, match=r"^Response 3 has no verdict yet\.$"):
+    with pytest.raises(UserError, match=r"^Response C has no verdict yet\.$"):
         sendable.from_form({"send-0": "yes", "send-1": "no"}, (2, 0, 1))
 
 

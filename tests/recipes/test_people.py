@@ -15,13 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.feedback import writer
 from tests.recipes.pages import page
 from tutelage.core.errors import UserError
 from tutelage.core.progress import Silent
 from tutelage.core.run import Run
 from tutelage.feedback.site.address import Address
 from tutelage.feedback.store import Store
-from tutelage.recipes import lineage
+from tutelage.feedback.study.desk import Desk
+from tutelage.recipes import lineage, people
 from tutelage.recipes.door import Door
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
@@ -240,3 +242,57 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path):
         door = Door(Address(port=taken.getsockname()[1]))
         with pytest.raises(UserError, match=r"cannot be listened on .* --port"):
             run(load(page(tmp_path, PAGE)), tmp_path / "run", Silent(), door=door)
+
+
+TEAM = "schema: 1\ntitle: Ours\nstore: team.sqlite\npeople: [{name: kim}]\n"
+
+
+def test_a_model_that_is_trained_anew_is_judged_anew(tmp_path: Path):
+    """The team's store keeps what was said of the old one's answers; none of it is the new one's."""
+    (tmp_path / "ours.yaml").write_text(TEAM)
+    text = COMPARED.replace("by: people", f"by: people, study: {tmp_path / 'ours.yaml'}").replace("overlap: 2", "overlap: 1")
+    counted = []
+    for tokens in (12000, 16000):
+        heard = Heard()
+        with meanwhile(heard, ("kim",), prefer):
+            outcome = run(load(page(tmp_path, text.replace("12000", str(tokens)))), tmp_path / "run", heard, door=ANY)
+        assert any("waits for people: 0 of " in line for line in heard.said), heard.said
+        counted.append(Store(tmp_path / "team.sqlite", create=False).count)
+        told = json.loads((outcome.artifacts["eval"].path / "report.json").read_text())["evals"]["preferred"]["other"]
+        assert told["n"] == 4
+    assert counted[1] > counted[0]
+
+
+def test_a_policy_that_is_trained_anew_is_judged_anew(tmp_path: Path):
+    (tmp_path / "ours.yaml").write_text(TEAM + "questions: [{task: ranking}]\n")
+    text = PAGE.replace("by: people", f"by: people, study: {tmp_path / 'ours.yaml'}").replace(", without: [ann-02]", "")
+    for tokens in (8000, 9000):
+        heard = Heard()
+        with meanwhile(heard, ("kim",), judge):
+            changed = text.replace("overlap: 2", "overlap: 1").replace("8000", str(tokens))
+            outcome = run(load(page(tmp_path, changed)), tmp_path / "run", heard, door=ANY)
+        assert outcome.artifacts["judged"].results["annotators"] == {"kim": 6}
+
+
+@pytest.mark.parametrize("fault", ["overlpa: 2", "guidelines: nowhere.md", "people: [{name: ''}]"])
+def test_a_fault_in_the_page_is_told_before_anything_runs(tmp_path: Path, fault: str):
+    (tmp_path / "ours.yaml").write_text(f"schema: 1\ntitle: Ours\n{fault}\n")
+    for text in (PAGE, COMPARED):
+        with pytest.raises(UserError, match=r"ours.yaml|nowhere.md"):
+            load(page(tmp_path, text.replace("by: people", f"by: people, study: {tmp_path / 'ours.yaml'}")))
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_stage_goes_on_without_who_was_erased(tmp_path: Path, given: bool):
+    (tmp_path / "items.jsonl").write_text('{"prompt": "q", "responses": ["a", "b"]}\n')
+    (tmp_path / "page.yaml").write_text("schema: 1\noverlap: 2\n")
+    own = {"title": "T", "questions": [{"task": "pair"}], "people": people.enough_for(2)}
+    page = tmp_path / "page.yaml" if given else None
+    made = people.study_of(tmp_path, page, own)
+    assert [member.name for member in made.people] == ["admin", "ann-01", "ann-02"]
+    store = Store(made.store)
+    store.append([writer.annotation(0, annotator="ann-01")])
+    store.erase("ann-01")
+    again = people.study_of(tmp_path, page, own)
+    assert [member.name for member in again.people] == ["admin", "ann-02"]
+    Desk(again, store).load()

@@ -1,43 +1,97 @@
-"""What `model:` may name: a folder, or a hub id whose copy is in the Hugging Face cache."""
+"""What `model:` may name: a folder, or a hub id, which isn't asked for before it is needed; and the commit that a run directory keeps."""
 
+import json
+import os
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 
+from tests.cli.batch import command
+from tests.hub import Hub
+from tests.models.hub.conftest import hub, sharded  # noqa: F401  (a fixture)
+from tests.recipes.pages import PAGE, page
 from tutelage.core.errors import UserError
+from tutelage.models.hub.name import HubName
+from tutelage.recipes import base
+from tutelage.recipes.recipe import load
+from tutelage.recipes.runner import run
 from tutelage.recipes.sources import model_of
 
-REVISION = "0123456789abcdef0123456789abcdef01234567"
+WRITTEN = PAGE.replace("{new: nano}", "someone/model@v1")
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache in the hub's own layout, with one model in it."""
-    repo = tmp_path / "models--someone--tiny"
-    snapshot = repo / "snapshots" / REVISION
-    snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
-    (repo / "refs").mkdir()
-    (repo / "refs" / "main").write_text(REVISION)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    return snapshot
+def test_a_hub_id_is_not_asked_for_while_a_recipe_is_read() -> None:
+    found = model_of("someone/tiny@v2", "model")
+    assert found.hub == HubName("someone/tiny", "v2") and found.path is None
 
 
-def test_a_hub_id_is_the_copy_in_the_cache(cache: Path):
-    found = model_of("someone/tiny", "model")
-    assert found.path == cache
-    before = found.hash
-    (cache / "config.json").write_text('{"hidden_size": 8}')
-    assert model_of("someone/tiny", "model").hash != before  # another revision is another model
+@pytest.mark.parametrize("given", ["no-such-folder", "./someone/model", "a/b/c", "someone/model@"])
+def test_what_is_neither_folder_nor_hub_id(given: str) -> None:
+    with pytest.raises(UserError, match=r"recipe\.yaml:3 model: there is no folder .*, and it is no hub id such as"):
+        model_of(given, "recipe.yaml:3 model")
 
 
-def test_what_is_not_in_the_cache_is_not_downloaded(cache: Path):
-    with pytest.raises(UserError, match="`hf download someone/large` brings it"):
-        model_of("someone/large", "recipe.yaml:3 model")
-
-
-def test_a_copy_without_its_config_is_refused(cache: Path):
-    (cache / "config.json").unlink()
+def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no config\.json"):
-        model_of("someone/tiny", "model")
+        model_of(str(tmp_path), "model")
+
+
+@pytest.mark.parametrize("written", ["{hub: someone/model, trust_remote_code: true}", "{hub: someone/model}", "{trust_remote_code: true}"])
+def test_code_from_a_hub_is_never_run(written: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"line 2: model: give a hub's model by its id alone.*\(trust_remote_code\)"):
+        load(page(tmp_path, PAGE.replace("{new: nano}", written)))
+
+
+def test_a_run_keeps_the_commit_and_another_commit_is_another_model(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+    first = hub.push("someone/model", sharded(), branch="v1")
+    recipe, out = page(tmp_path, WRITTEN), tmp_path / "run"
+    made = run(load(recipe), out)
+    noted = json.loads((out / "manifest.json").read_text())["model"]
+    assert (noted["repository"], noted["revision"], noted["commit"]) == ("someone/model", "v1", first) and len(noted["files"]) == 8
+    second = hub.push("someone/model", sharded(**{"README.md": b"moved"}), branch="v1")
+    again = run(load(recipe), out)
+    assert not again.ran and again.artifacts["base"].inputs == made.artifacts["base"].inputs, "moved, but the run goes on as it began"
+    other = run(load(recipe, [f"model=someone/model@{second}"]), out)
+    assert other.ran["base"] == "input model changed" and other.ran["sft"] == "comes after base"
+    assert json.loads((out / "manifest.json").read_text())["model"]["commit"] == second
+
+
+def test_a_run_that_is_whole_needs_no_weights(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+    hub.push("someone/model", sharded(), branch="v1")
+    recipe, out = page(tmp_path, WRITTEN), tmp_path / "run"
+    found = base.looked_up(load(recipe), out, lambda line: None).model.snapshot
+    assert found is not None and not any(file.endswith(".safetensors") for file in hub.fetched())
+    run(load(recipe), out)
+    weights = [file for file in found.files if file.endswith(".safetensors")]
+    for file in weights:
+        (found.folder / file).unlink()
+    assert not run(load(recipe), out).ran and not any((found.folder / file).exists() for file in weights)
+    again = run(load(recipe, ["stages.base.word=b"]), out)
+    assert "base" in again.ran and all((found.folder / file).exists() for file in weights)
+
+
+def test_a_model_made_by_its_own_code_is_refused_before_its_weights_come(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+    config = json.dumps({"model_type": "own", "hidden_size": 8, "num_hidden_layers": 1, "auto_map": {"AutoConfig": "modeling_own.C"}})
+    hub.push("someone/model", sharded(**{"config.json": config.encode()}), branch="v1")
+    with pytest.raises(UserError, match=r"\(own\) is made by code of its own \(auto_map\), which is never run"):
+        run(load(page(tmp_path, WRITTEN)), tmp_path / "run")
+    assert "modeling_own.py" not in hub.fetched() and not any(file.endswith(".safetensors") for file in hub.fetched())
+
+
+def test_commands_by_the_environment_that_everybody_uses(hub: Hub, tmp_path: Path) -> None:  # noqa: F811
+    """HF_ENDPOINT and HF_HOME in a process of its own; then --offline."""
+    commit = hub.push("someone/model", sharded(), branch="v1")
+    recipe = page(tmp_path, WRITTEN)
+    known = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home")}
+    planned = command("plan", recipe, "--out", "run", folder=tmp_path, **known)
+    assert planned.code == 0 and f"commit {commit[:12]}: config and tokenizer, 6 files" in planned.err, planned
+    assert not any(file.endswith(".safetensors") for file in hub.fetched())
+    done = command("run", recipe, "--out", "run", folder=tmp_path, **known)
+    assert done.code == 0 and "weights, 2 files, 2.1 kB" in done.err and "config and tokenizer" not in done.err, done
+    hub.asked.clear()
+    offline = command("run", recipe, "--out", "other", "--offline", folder=tmp_path, **known)
+    assert offline.code == 0 and "is the cache's copy" in offline.err and not hub.asked, offline
+    gone = command("run", recipe, "model=no/model", "--out", "third", "--offline", folder=tmp_path, **known)
+    assert (
+        gone.code == 2 and "nor is no/model@main in the hub's cache here (--offline)" in gone.err and not os.path.exists(tmp_path / "third")
+    )

@@ -25,6 +25,9 @@ class Table:
         self.traversals = []
         self.version = 0
 
+    def rounds(self, own):
+        return own
+
     def read(self, batch, needs):
         self.traversals.append(tuple(needs))
         return {need: self._one(batch, *need.split("@")) for need in needs}

@@ -2,7 +2,7 @@
 
 import typer
 
-from tutelage.cli import chat, clean, compare, data, doctor, lineage, one, plan, prove, report, run
+from tutelage.cli import chat, clean, compare, data, doctor, export, lineage, moving, one, plan, prove, report, run
 from tutelage.cli.label import app as label
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("reward")(one.reward)
 app.command("dpo")(one.dpo)
 app.command("ppo")(one.ppo)
 app.command("grpo")(one.grpo)
+app.command("import", context_settings=moving.LEAVE)(moving.command)
 app.command("plan")(plan.command)
 app.command("doctor")(doctor.command)
 app.add_typer(data.app, name="data")
@@ -27,5 +28,6 @@ app.command("compare")(compare.command)
 app.command("report")(report.command)
 app.command("lineage")(lineage.command)
 app.command("chat")(chat.command)
+app.command("export")(export.command)
 app.command("prove")(prove.command)
 app.command("clean")(clean.command)

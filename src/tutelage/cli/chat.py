@@ -25,6 +25,8 @@ def command(
     folder = screen.stage_of(path, stage).path / "model" if stage else path
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no model here (config.json is missing); name a stage that trains one, or a model folder")
+    if screen.scores(folder):
+        raise UserError(f"{folder}: this is a reward or value model: it scores what others write; name a stage that writes")
     talk = Talk(folder, temperature, max_tokens, seed)
     if say:
         print(talk.answer(say))

@@ -86,15 +86,14 @@ def turns(messages: tuple[Message, ...]) -> Text:
 
 def as_tokens(model: Path, given: Iterator[Any], count: int) -> None:
     """The first rows as the model in that folder will see them, ends visible, and the figures of the whole file."""
-    from transformers import AutoConfig, AutoTokenizer
-
     from tutelage.data import show
     from tutelage.data.render import Renderer
+    from tutelage.models.dressing import config_in, tokenizer_in
 
     if not (model / "tokenizer_config.json").is_file():
         raise UserError(f"{model}: no tokenizer_config.json here; give a folder in transformers' format")
-    renderer = Renderer(AutoTokenizer.from_pretrained(str(model)))
-    context = getattr(AutoConfig.from_pretrained(str(model)), "max_position_embeddings", None)
+    renderer = Renderer(tokenizer_in(model))
+    context = getattr(config_in(model).get_text_config(), "max_position_embeddings", None)
     made = [tree for row in given for tree in trees(renderer, row)]
     screen.out.print(show.rows(made, renderer, count))
     screen.out.print(show.table(show.statistics(made, context)))

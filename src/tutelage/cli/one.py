@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from tutelage.cli import screen
 from tutelage.cli.run import perform
 from tutelage.core.settings import Plain, read_yaml, write_yaml
 from tutelage.recipes import recipe as recipes
 
-ModelArgument = Annotated[str, typer.Argument(help="A folder in transformers' format, or a hub id.")]
+ModelArgument = Annotated[str, typer.Argument(help="A folder in transformers' format, or a hub id: Qwen/Qwen3-8B@REVISION.")]
 Preferences = Annotated[
     str, typer.Argument(help="Preferences: chosen and rejected, another tool's export (.json, .jsonl, .parquet), or a store.")
 ]
@@ -24,27 +25,32 @@ def sft(
     data: Annotated[str, typer.Argument(help="Demonstrations: .jsonl, .jsonl.gz or .parquet.")],
     settings: Settings = None,
     out: Out = None,
+    offline: screen.Offline = False,
 ) -> None:
     """Fine-tune MODEL on demonstrations."""
     single("sft", model, {"demonstrations": data}, {"data": "demonstrations"}, settings, out)
 
 
-def reward(model: ModelArgument, data: Preferences, settings: Settings = None, out: Out = None) -> None:
+def reward(model: ModelArgument, data: Preferences, settings: Settings = None, out: Out = None, offline: screen.Offline = False) -> None:
     """Train a reward model on preferences, beginning with MODEL."""
     single("reward", model, {"preferences": data, "demonstrations": None}, {"preferences": "preferences"}, settings, out)
 
 
-def dpo(model: ModelArgument, data: Preferences, settings: Settings = None, out: Out = None) -> None:
+def dpo(model: ModelArgument, data: Preferences, settings: Settings = None, out: Out = None, offline: screen.Offline = False) -> None:
     """Align MODEL to preferences directly, without a reward model."""
     single("dpo", model, {"preferences": data}, {"preferences": "preferences"}, settings, out)
 
 
-def ppo(model: ModelArgument, data: Prompts, reward: Rewards, settings: Settings = None, out: Out = None) -> None:
+def ppo(
+    model: ModelArgument, data: Prompts, reward: Rewards, settings: Settings = None, out: Out = None, offline: screen.Offline = False
+) -> None:
     """Train MODEL by PPO on prompts against a reward."""
     single("ppo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
 
 
-def grpo(model: ModelArgument, data: Prompts, reward: Rewards, settings: Settings = None, out: Out = None) -> None:
+def grpo(
+    model: ModelArgument, data: Prompts, reward: Rewards, settings: Settings = None, out: Out = None, offline: screen.Offline = False
+) -> None:
     """Train MODEL by GRPO on prompts against a reward: each answer is measured by the others to its prompt."""
     single("grpo", model, {"prompts": data}, {"prompts": "prompts", "reward_model": reward}, settings, out)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tutelage.cli import screen
+from tutelage.recipes import base
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
 
@@ -14,9 +15,12 @@ def command(
     recipe: Annotated[str, typer.Argument(help="A built-in recipe or a file ending in .yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="Settings, by their path.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory; runs/RECIPE if not given.")] = None,
+    offline: screen.Offline = False,
 ) -> None:
     """Show what would run and why, with estimates of tokens, time and memory."""
     checked = recipes.load(recipe, overrides or [])
-    rows = planning.forecast(checked, out or Path("runs") / checked.name)
+    out = out or Path("runs") / checked.name
+    checked = base.looked_up(checked, out, screen.note)
+    rows = planning.forecast(checked, out)
     screen.out.print(planning.table(rows))
     planning.check_memory(checked, rows)

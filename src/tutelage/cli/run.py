@@ -8,9 +8,9 @@ import typer
 from tutelage.cli import screen
 from tutelage.engine.ranks import ranks
 from tutelage.evals import table
+from tutelage.recipes import base, rows, runner
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
-from tutelage.recipes import rows, runner
 from tutelage.recipes.door import Address, Door
 
 LONG = 600.0
@@ -29,6 +29,7 @@ def command(
     host: Annotated[str, typer.Option(help="Where a stage that waits for people listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8000,
     url: Annotated[str, typer.Option(help="What links begin with behind a proxy: https://label.example.org")] = "",
+    offline: screen.Offline = False,
 ) -> None:
     """Run a recipe: what is missing of it, or what changed.
 
@@ -44,11 +45,14 @@ def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: b
     if ranks().rank:  # the first process checks, tells and closes for all
         runner.run(checked, out, inexact=inexact, strict=strict)
         return
+    checked = base.looked_up(checked, out, screen.note)
     forecast = planning.forecast(checked, out, strict)
     rows.check_rows(checked, [row.step for row in forecast if row.why])
     planning.check_memory(checked, forecast)
     if sum(row.seconds or 0.0 for row in forecast) > LONG:
         screen.notes.print(planning.table(forecast))
+    if any(row.why for row in forecast):
+        checked = base.fetched(checked, screen.note)  # before the live line begins, which the hub's own bars would break
     with screen.progress() as shown:
         outcome = runner.run(checked, out, shown, inexact, strict, door)
     close(outcome)
@@ -71,13 +75,13 @@ def close(outcome: runner.Outcome) -> None:
         table.show(plain, screen.out)
         screen.say(f"\nReport: {folder / 'report.html'}")
     screen.say("\nWorth trying next:")
-    last = next((a.stage for a in reversed(list(outcome.artifacts.values())) if (a.path / "model").is_dir()), None)
-    for line in following(outcome.path, last, found is not None):
+    for line in following(outcome, found is not None):
         screen.say(f"  {line}")
 
 
-def following(path: Path, stage: str | None, reported: bool) -> list[str]:
-    """Three commands for a run that has just been made."""
-    named = stage or "STAGE"
-    last = f"tutelage report {path} --open" if reported else f"tutelage clean {path}"
-    return [f"tutelage chat {path} {named}", f"tutelage lineage {path} {named}", last]
+def following(outcome: runner.Outcome, reported: bool) -> list[str]:
+    """Commands for a run that has just been made: talk to its last model that writes, see where the last one came from, and the report."""
+    path, trained = outcome.path, [a for a in reversed(list(outcome.artifacts.values())) if (a.path / "model").is_dir()]
+    writing = [f"tutelage chat {path} {a.stage}" for a in trained if not screen.scores(a.path / "model")]
+    made = [f"tutelage lineage {path} {a.stage}" for a in trained]
+    return [*writing[:1], *made[:1], f"tutelage report {path} --open" if reported else f"tutelage clean {path}"]

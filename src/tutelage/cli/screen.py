@@ -5,19 +5,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
+from tutelage.core.offline import go_offline
 from tutelage.core.progress import Display, Lines, Progress
 from tutelage.core.run import Run
 from tutelage.core.settings import closest
 
 out = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
+
+
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", callback=go_offline, help="Ask no hub: take what its cache has. TUTELAGE_OFFLINE=1 says the same."),
+]
+"""The flag of every command that may take a model by its hub id."""
 
 
 @contextmanager
@@ -33,6 +42,11 @@ def progress() -> Iterator[Progress]:
 def say(text: str) -> None:
     """A line of the answer, as it is."""
     out.print(escape(text), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A line beside the answer, as it is."""
+    notes.print(escape(text), soft_wrap=True)
 
 
 def report_of(path: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -54,3 +68,8 @@ def stage_of(path: Path, stage: str) -> Artifact:
     if stage not in made:
         raise UserError(f"{path}: no finished stage '{stage}'{closest(stage, made)}; finished are {', '.join(made) or 'none'}")
     return made[stage]
+
+
+def scores(folder: Path) -> bool:
+    """Whether the model in a folder scores texts and writes none."""
+    return (folder / "score.json").is_file()

@@ -20,7 +20,7 @@ is an error.
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special  # pyright: ignore[reportMissingTypeStubs]
@@ -46,12 +46,25 @@ def rate(successes: int, n: int, level: float = 0.95) -> Estimate:
     """The share of n independent trials that succeeded, with Wilson's interval. Raises ValueError unless 0 <= successes <= n and n > 0."""
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} successes in {n} trials; a rate needs at least one trial and no more successes than trials")
-    p, z = successes / n, _normal(level)
+    low, high = _wilson(successes / n, n, level)
+    return Estimate(successes / n, low, high, n, n)
+
+
+def within(found: Estimate, low: float, high: float, level: float = 0.95) -> Estimate:
+    """The same figure of values that lie between `low` and `high`, its interval too. Where there was no spread to go by (one cluster, or
+    values all alike) it is Wilson's for as many yes/no outcomes as there are clusters: nothing within these ends spreads more around its
+    mean."""
+    edges = (found.low, found.high)
+    if not math.isfinite(found.high - found.low) or found.low == found.high:
+        edges = tuple(low + (high - low) * edge for edge in _wilson((found.mean - low) / (high - low), found.clusters, level))
+    return replace(found, low=max(low, edges[0]), high=min(high, edges[1]))
+
+
+def _wilson(p: float, n: int, level: float) -> tuple[float, float]:
+    z = _normal(level)
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else middle - half  # exactly, not 1e-17
-    high = 1.0 if successes == n else middle + half
-    return Estimate(p, low, high, n, n)
+    return (0.0 if p == 0 else middle - half), (1.0 if p == 1 else middle + half)  # exactly, not 1e-17
 
 
 def mean(

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from tutelage.core.errors import UserError
 from tutelage.core.randomness import permutation
@@ -81,6 +81,25 @@ def batches(trees: Sequence[T], batch_size: int, seed: int, step: int) -> list[T
         raise UserError("there are no examples to learn from")
     places = range(step * batch_size, (step + 1) * batch_size)
     return [trees[_order(len(trees), seed, place // len(trees))[place % len(trees)]] for place in places]
+
+
+@dataclass(frozen=True)
+class Rows(Generic[T]):
+    """Steps of `batch` rows, each with its examples; an epoch's last step has what is left of it. `at(step)` for any step in any order."""
+
+    rows: tuple[tuple[T, ...], ...]
+    batch: int
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch, the same in each."""
+        return -(-len(self.rows) // self.batch)
+
+    def at(self, step: int) -> list[T]:
+        epoch, number = divmod(step, self.steps)
+        order = _order(len(self.rows), self.seed, epoch)
+        return [one for place in order[number * self.batch : (number + 1) * self.batch] for one in self.rows[place]]
 
 
 def steps_of(lengths: Sequence[int], tokens: int) -> int:

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -32,8 +33,16 @@ OURS = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>\\n' -}}{%- endif -%}"
 )
+DATE = datetime(2024, 7, 26)
 TODAY = "26 Jul 2024"
 """The date that templates write which ask for one: a prompt must be the same tomorrow."""
+DATED = (
+    "{% macro strftime_now(format) %}{{ format"
+    + "".join(f" | replace('%{code}', '{DATE.strftime('%' + code)}')" for code in "aAbBdHIjmMpSyY")
+    + " }}{% endmacro %}{{ '' }}"
+)
+"""Stands before a template that asks the clock itself. (Functions can't be handed to transformers' renderer; the empty text keeps the
+template's first line as it is.)"""
 HIDDEN = 0xF0000
 """Added to the letters of a special token that somebody spelled in a message: rendered text holds as many letters as before, and
 what the template wrote can be told from what was quoted."""
@@ -134,27 +143,52 @@ class Template:
 
 def template_of(tokenizer: PreTrainedTokenizerFast) -> Template:
     """The tokenizer's template, or ours. UserError for one that can't be trained on: it drops answers, ends them by another token
-    than the tokenizer's end, or writes today's date."""
+    than the tokenizer's end."""
     source = tokenizer.chat_template or OURS
     if not isinstance(source, str):
         raise UserError("the tokenizer has several chat templates; keep one in chat_template.jinja")
-    if "strftime_now" in source and "date_string" not in source:
-        raise UserError("the chat template writes today's date (strftime_now), so a prompt would change overnight; write a fixed date")
     end = str(tokenizer.eos_token)
     special = tuple(sorted({str(t) for t in [*tokenizer.all_special_tokens, *_marked_special(tokenizer)]}))
-    first = Template(source, dict(tokenizer.special_tokens_map), end, special)
-    question = [Message("user", ("hello",))]
-    text, _ = first.render([*question, Message("assistant", (PROBE,))], "chat template")
-    _, found, after = text.rpartition(PROBE)
-    if not found:
-        raise UserError("the chat template doesn't write what the assistant said; correct the template")
-    before, ends, _ = after.partition(end)
-    other = next((token for token in special if token in (before if ends else after)), None)
-    if other is not None:
+    first = Template(_dated(source), dict(tokenizer.special_tokens_map), end, special)
+    after = _after_an_answer(first)
+    other = _first_special(first, after)
+    if other not in (None, end):
         raise UserError(
             f"the chat template ends an answer with {other!r}, but the tokenizer's end token is {end!r}; set eos_token to {other!r}"
         )
-    return Template(source, first.tokens, end, special, before_end=before if ends else "", after="" if ends else after)
+    before, ends, _ = after.partition(end)
+    return Template(first.source, first.tokens, end, special, before_end=before if ends else "", after="" if ends else after)
+
+
+def answer_end(tokenizer: PreTrainedTokenizerFast) -> str | None:
+    """The special token with which the tokenizer's own chat template ends an answer; None where it has no template, or that ends answers
+    with none. UserError for a template that drops them."""
+    source = tokenizer.chat_template
+    if not isinstance(source, str):
+        return None
+    special = tuple(sorted({str(t) for t in [*tokenizer.all_special_tokens, *_marked_special(tokenizer)]}))
+    asked = Template(_dated(source), dict(tokenizer.special_tokens_map), str(tokenizer.eos_token), special)
+    return _first_special(asked, _after_an_answer(asked))
+
+
+def _dated(source: str) -> str:
+    """The template, told the same date every day."""
+    return DATED + source if "strftime_now" in source else source
+
+
+def _after_an_answer(template: Template) -> str:
+    """What a template writes after an answer."""
+    text, _ = template.render([Message("user", ("hello",)), Message("assistant", (PROBE,))], "chat template")
+    _, found, after = text.rpartition(PROBE)
+    if not found:
+        raise UserError("the chat template doesn't write what the assistant said; correct the template")
+    return after
+
+
+def _first_special(template: Template, text: str) -> str | None:
+    """The special token that stands first in a text."""
+    found = template._special.search(text)
+    return found[0] if found else None
 
 
 def _marked_special(tokenizer: PreTrainedTokenizerFast) -> list[str]:

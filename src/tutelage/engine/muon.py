@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tutelage.models.shards import shape_of, shard_of
+
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
@@ -33,12 +35,13 @@ class Muon(torch.optim.Optimizer):
             shapes: dict[torch.Size, list[Tensor]] = {}
             for p in group["params"]:
                 if p.grad is not None:
-                    shapes.setdefault(p.shape, []).append(p)
+                    shapes.setdefault(shape_of(p), []).append(p)
             for shape, alike in shapes.items():
-                steps_NRC = orthogonal(torch.stack([self._momentum(p) for p in alike]))
+                steps_NRC = orthogonal(torch.stack([_whole(p, self._momentum(p)) for p in alike]))
                 scale = group["lr"] * 0.2 * max(shape) ** 0.5
                 for p, step_RC in zip(alike, steps_NRC, strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(step_RC, alpha=-scale)
+                    own = step_RC if (shard := shard_of(p)) is None else shard.own(step_RC)
+                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(own.to(p.device), alpha=-scale)
 
     def _momentum(self, p: Tensor) -> Tensor:
         """Nesterov's: the gradient and the running mean, mixed once more."""
@@ -49,6 +52,12 @@ class Muon(torch.optim.Optimizer):
         mean = state["momentum"]
         mean.lerp_(p.grad, 1 - MOMENTUM)
         return p.grad.lerp(mean, MOMENTUM)
+
+
+def _whole(p: Tensor, x: Tensor) -> Tensor:
+    """What each process has a share of, gathered: directions are those of the whole matrix. Each then makes the same step of it."""
+    shard = shard_of(p)
+    return x if shard is None else shard.whole(x)
 
 
 def orthogonal(x_NRC: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 
 from tutelage.engine.muon import Muon
 from tutelage.engine.rates import Rates
+from tutelage.models.shards import shape_of
 
 
 def optimizers(
@@ -22,12 +23,13 @@ def optimizers(
     muon: list[dict[str, Any]] = []
     for role, own in parameters.items():
         rate = rates[role]
-        inside = [p for p in own if rate.optimizer == "muon" and p.dim() == 2 and min(p.shape) > 1 and id(p) not in word_vectors]
+        maps = [p for p in own if p.dim() == 2 and min(shape_of(p)) > 1 and id(p) not in word_vectors]
+        inside = maps if rate.optimizer == "muon" else []
         chosen = {id(p) for p in inside}
         matrices = [p for p in own if p.dim() > 1 and id(p) not in chosen]
         vectors = [p for p in own if p.dim() <= 1]
         shared: dict[str, Any] = {"role": role, "lr": rate.learning_rate}
-        adam = {**shared, "betas": (0.9, rate.beta2)}
+        adam = {**shared, "betas": (rate.beta1, rate.beta2), "eps": rate.epsilon}
         adamw += [{**adam, "params": matrices, "weight_decay": rate.weight_decay}, {**adam, "params": vectors, "weight_decay": 0.0}]
         muon += [{**shared, "params": inside, "weight_decay": rate.weight_decay}]
     made: list[torch.optim.Optimizer] = []

@@ -8,14 +8,18 @@ The runner asks who it is before it knows whether anything has to be computed, s
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from tutelage.engine.meeting import Meeting
+
 T = TypeVar("T")
+_met: "list[Meeting]" = []
+"""How this process hears of the others, once it has met them."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,9 @@ class Ranks:
         return [item for part in parts for item in part]
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Until every process has come here, for as long as that takes; Interrupted where one is gone."""
         if self.size > 1:
-            import torch.distributed as dist
-
-            dist.barrier()
+            _met[0].wait()
 
     def sum_counts(self, own: Mapping[str, float]) -> dict[str, float]:
         """Counts of all processes, by name."""
@@ -55,15 +57,28 @@ class Ranks:
         return total
 
     def sum_gradients(self, parameters: "Iterable[nn.Parameter]") -> None:
-        """Gradients of all processes, added in place. A parameter without a gradient counts as zeros."""
+        """Gradients of all processes, added in place. A parameter that has one elsewhere counts as zeros here; one that has none anywhere
+        gets none, as it would where there is one process."""
         if self.size == 1:
             return
         import torch.distributed as dist
 
-        for p in parameters:
+        own = list(parameters)
+        learns = set(self.gather([n for n, p in enumerate(own) if p.grad is not None]))
+        for n in sorted(learns):
+            p = own[n]
             if p.grad is None:
                 p.grad = p.detach().new_zeros(p.shape)
             dist.all_reduce(p.grad)
+
+
+def company() -> AbstractContextManager[None]:
+    """Within, the loss of another process is said in one sentence (Interrupted)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return nullcontext()
+    from tutelage.engine import meeting
+
+    return meeting.company()
 
 
 def ranks() -> Ranks:
@@ -75,9 +90,10 @@ def ranks() -> Ranks:
     from tutelage.models.device import chosen, own_gpu
 
     if not dist.is_initialized():
+        from tutelage.engine.meeting import meet
+
         on_gpu = chosen() == "cuda"
         if on_gpu:
             own_gpu()
-        # Followers wait while the first process samples or evaluates alone, for as long as that takes.
-        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(days=7))
+        _met.append(meet(on_gpu))
     return Ranks(dist.get_rank(), dist.get_world_size())

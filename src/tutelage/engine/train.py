@@ -76,20 +76,25 @@ def train(
     probe: Probe | None = None,
     shown: Sequence[str] = (),
 ) -> None:
-    """Do the steps that are left, up to `steps`. Writes `metrics.jsonl`, `probes.jsonl` and `checkpoint.pt` into `folder`.
+    """Do the steps that are left, up to `steps`. Writes `metrics.jsonl`, `probes.jsonl` and checkpoints into `folder`.
 
     `every`: steps between checkpoints. `shown`: which figures the progress line shows.
     """
-    kept, metrics, probes = folder / "checkpoint.pt", JsonLines(folder / "metrics.jsonl"), JsonLines(folder / "probes.jsonl")
-    first = _resumed(engine, source, kept)
-    metrics.truncate_after(lambda row: row["step"] <= first)
-    # A probe at step n measures the weights before that step; the one after the last step is written before the last checkpoint.
-    probes.truncate_after(lambda row: row["step"] < first or first == steps)
-    chief = engine.ranks.rank == 0
+    metrics, probes = JsonLines(folder / "metrics.jsonl"), JsonLines(folder / "probes.jsonl")
+    first, chief = _resumed(engine, source, folder), engine.ranks.rank == 0
+    if chief:
+        metrics.truncate_after(lambda row: row["step"] <= first)
+        # A probe at step n measures the weights before that step; the one after the last step is written before the last checkpoint.
+        probes.truncate_after(lambda row: row["step"] < first or first == steps)
 
     def look(step: int) -> None:
-        if probe is not None and chief and probe.due(step, steps):
-            probes.append([{"step": step, **probe.measure(step)}])
+        if probe is None or not probe.due(step, steps):
+            return
+        if chief or engine.policy.sharded:  # all look, where one alone can't read
+            seen = probe.measure(step)
+            if chief:
+                probes.append([{"step": step, **seen}])
+        engine.ranks.wait()
 
     progress.stage(name, steps)
     for step in range(first, steps):
@@ -102,14 +107,13 @@ def train(
         progress.tick(step + 1, tokens, **{key: told[key] for key in shown if key in told})
         if step + 1 == steps:
             look(steps)
-        if chief and ((step + 1) % every == 0 or step + 1 == steps):
-            checkpoint.save(kept, step + 1, engine.state(), source.state(step + 1))
+        if (step + 1) % every == 0 or step + 1 == steps:
+            checkpoint.keep(folder, step + 1, engine, source.state(step + 1))
 
 
-def _resumed(engine: Engine, source: Source, kept: Path) -> int:
-    saved = checkpoint.load(kept)
-    if saved is None:
+def _resumed(engine: Engine, source: Source, folder: Path) -> int:
+    taken = checkpoint.take(folder, engine)
+    if taken is None:
         return 0
-    engine.restore(saved["engine"])
-    source.restore(saved["source"])
-    return int(saved["step"])
+    source.restore(taken[1])
+    return taken[0]

@@ -13,6 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import hypot, sqrt
+
+from scipy.special import stdtrit
 
 from tutelage.core import statistics
 from tutelage.core.statistics import Estimate
@@ -43,20 +46,36 @@ class Value:
     value: float
 
 
-def asked(
-    prompts: Sequence[Prompt], said: Mapping[str, Sequence[Response]], baseline: str
-) -> tuple[list[tuple[Prompt, tuple[Response, Response]]], dict[str, list[Prompt]]]:
-    """(what people are asked: the baseline's response and another stage's, prompt by prompt; {stage: prompts where both said the
-    same}). `said` has each stage's response to each prompt; a response's `by` is its stage."""
-    different: list[tuple[Prompt, tuple[Response, Response]]] = []
-    same: dict[str, list[Prompt]] = {stage: [] for stage in said if stage != baseline}
+@dataclass(frozen=True)
+class Asked:
+    """What people are asked, and what nobody need be asked."""
+
+    baseline: str
+    pairs: tuple[tuple[Prompt, tuple[Response, Response]], ...]
+    """The baseline's response beside each other one, prompt by prompt; one that several stages gave stands here once."""
+    said_by: Mapping[tuple[str, str], tuple[str, ...]]
+    """By ids of prompt and response: the other stages that said it."""
+    same: Mapping[str, tuple[Prompt, ...]]
+    """By stage: prompts to which it said what the baseline said."""
+
+
+def ask(prompts: Sequence[Prompt], said: Mapping[str, Sequence[Response]], baseline: str) -> Asked:
+    """`said` has each stage's response to each prompt."""
+    pairs: list[tuple[Prompt, tuple[Response, Response]]] = []
+    said_by: dict[tuple[str, str], tuple[str, ...]] = {}
+    same: dict[str, tuple[Prompt, ...]] = {stage: () for stage in said if stage != baseline}
     for n, prompt in enumerate(prompts):
-        for stage, equal in same.items():
-            if said[baseline][n].id == said[stage][n].id:
-                equal.append(prompt)
-            else:
-                different.append((prompt, (said[baseline][n], said[stage][n])))
-    return different, same
+        first = said[baseline][n]
+        for stage in same:
+            response = said[stage][n]
+            if response.id == first.id:
+                same[stage] += (prompt,)
+                continue
+            key = (prompt.id, response.id)
+            if key not in said_by:
+                pairs.append((prompt, (first, response)))
+            said_by[key] = (*said_by.get(key, ()), stage)
+    return Asked(baseline, tuple(pairs), said_by, same)
 
 
 @dataclass(frozen=True)
@@ -67,29 +86,39 @@ class Found:
     comparisons: tuple[Comparison, ...] = ()
 
 
-def found(annotations: Iterable[Annotation], same: Mapping[str, Sequence[Prompt]], baseline: str) -> Found:
+def found(annotations: Iterable[Annotation], asked: Asked) -> Found:
     """How often each stage was preferred over the baseline, every stage's quality, and how it differs from the baseline's where one
     person rated both; stages nobody judged are left out."""
     wins: dict[str, list[Value]] = defaultdict(list)
     quality: dict[str, list[Value]] = defaultdict(list)
     gains: dict[str, list[Value]] = defaultdict(list)
+    baseline, same = asked.baseline, asked.same
     for annotation in annotations:
-        answer, stages = answer_of(annotation), [response.by for response in annotation.responses]
-        other = next(stage for stage in stages if stage != baseline)
-        value = partial(Value, annotation.prompt, annotation.annotator)
+        answer, value = answer_of(annotation), partial(Value, annotation.prompt, annotation.annotator)
+        place, stages = _other(annotation, asked)
         if isinstance(answer, Pair):
-            wins[other].append(value(0.5 if isinstance(answer.winner, str) else float(stages[answer.winner] == other)))
+            won = 0.5 if isinstance(answer.winner, str) else float(answer.winner == place)
+            for stage in stages:
+                wins[stage].append(value(won))
         elif isinstance(answer, Likert):
-            rated = dict(zip(stages, answer.values, strict=True))
-            for stage, rating in rated.items():
-                quality[stage].append(value(float(rating)))
-            gains[other].append(value(float(rated[other] - rated[baseline])))
+            theirs, ours = answer.values[place], answer.values[1 - place]
+            quality[baseline].append(value(float(ours)))
+            for stage in stages:
+                quality[stage].append(value(float(theirs)))
+                gains[stage].append(value(float(theirs - ours)))
     measure = Measure("preferred", f"Preferred over {baseline}, by people", limits=(0.0, 1.0))
     preferred = [_result(measure, stage, wins[stage], same[stage]) for stage in same if wins[stage]]
-    compared = [_against(measure, stage, baseline, wins[stage], same[stage], 0.5) for stage in same if wins[stage]]
-    compared += [_against(QUALITY_OF, stage, baseline, gains[stage], same[stage], 0.0) for stage in same if gains[stage]]
+    compared = [_against(measure, stage, baseline, wins[stage], same[stage], 0.5, (0.0, 1.0)) for stage in same if wins[stage]]
+    compared += [_against(QUALITY_OF, stage, baseline, gains[stage], same[stage], 0.0, (-6.0, 6.0)) for stage in same if gains[stage]]
     rated_stages = [stage for stage in (baseline, *same) if quality[stage]]
     return Found((*preferred, *(_result(QUALITY_OF, stage, quality[stage]) for stage in rated_stages)), tuple(compared))
+
+
+def _other(annotation: Annotation, asked: Asked) -> tuple[int, tuple[str, ...]]:
+    """Where the response that isn't the baseline's stands, and the stages that said it."""
+    keys = [(annotation.prompt.id, response.id) for response in annotation.responses]
+    place = next(place for place, key in enumerate(keys) if key in asked.said_by)
+    return place, asked.said_by[keys[place]]
 
 
 def alone(annotations: Iterable[Annotation]) -> bool:
@@ -98,32 +127,41 @@ def alone(annotations: Iterable[Annotation]) -> bool:
 
 
 def _result(measure: Measure, stage: str, values: Sequence[Value], same: Sequence[Prompt] = ()) -> Result:
-    whole = _estimate(values, same, 0.5)
+    assert measure.limits is not None
+    whole = _estimate(values, same, 0.5, measure.limits)
     ties = tuple(Sample(prompt.id, prompt.tags.get("family", ""), 0.5, prompt.id) for prompt in same)
     return Result(measure, stage, whole.mean, whole.low, whole.high, whole.n, samples=(*_by_prompt(values), *ties))
 
 
-def _against(measure: Measure, a: str, b: str, values: Sequence[Value], same: Sequence[Prompt], tie: float) -> Comparison:
+def _against(
+    measure: Measure, a: str, b: str, values: Sequence[Value], same: Sequence[Prompt], tie: float, limits: tuple[float, float]
+) -> Comparison:
     """How far the mean is from `tie`, which is what two stages that say the same have."""
-    whole = _estimate(values, same, tie)
+    whole = _estimate(values, same, tie, limits)
     difference, low, high = (x - tie for x in (whole.mean, whole.low, whole.high))
     return Comparison(a, b, measure.name, difference, low, high, whole.n, judged(low, high, measure.higher_is_better))
 
 
-def _estimate(values: Sequence[Value], same: Sequence[Prompt], tie: float) -> Estimate:
-    """The mean over prompts, each counting the same however many judged it; prompts of `same` are ties that nobody was asked about."""
+def _estimate(values: Sequence[Value], same: Sequence[Prompt], tie: float, limits: tuple[float, float]) -> Estimate:
+    """The mean over prompts, each counting the same however many judged it; prompts of `same` are ties that nobody was asked about.
+
+    With a share s of prompts that were asked about, V = s^2 V(mean of these) + s (1 - s) (their mean - tie)^2 / n: which prompts turn
+    out to be ties is chance, too.
+    """
     times = Counter(value.prompt.id for value in values)
     people = [value.annotator for value in values]
-    given = statistics.mean(
+    plain = statistics.mean(
         [value.value for value in values],
         [value.prompt.id for value in values],
         weights=[1 / times[value.prompt.id] for value in values],
         crossed=people if len(set(people)) > 1 else None,
     )
-    n = len(times) + len(same)
+    given, n = statistics.within(plain, *limits), len(times) + len(same)
     share = len(times) / n
-    mean, low, high = (share * x + (1 - share) * tie for x in (given.mean, given.low, given.high))
-    return Estimate(mean, low, high, n, given.clusters)
+    middle = share * given.mean + (1 - share) * tie
+    chance = (given.mean - tie) * sqrt(share * (1 - share) / n) * float(stdtrit(max(n - 1, 1), 0.975))
+    low, high = (hypot(share * (edge - given.mean), chance) for edge in (given.low, given.high))
+    return statistics.within(Estimate(middle, middle - low, middle + high, n, given.clusters), *limits)
 
 
 def _by_prompt(values: Sequence[Value]) -> tuple[Sample, ...]:

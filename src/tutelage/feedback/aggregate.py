@@ -61,10 +61,15 @@ def probabilities(votes: Votes, how: How) -> np.ndarray:
     return METHODS[how](votes)
 
 
+def orders(annotation: Annotation) -> bool:
+    """Whether it says which responses are better than others."""
+    return kind_of(annotation) == "order"
+
+
 def refuse_values(annotations: Iterable[Annotation], asked: str) -> None:
     """UserError where an annotation orders nothing."""
     for annotation in annotations:
-        if kind_of(annotation) != "order":
+        if not orders(annotation):
             raise UserError(
                 f"annotation {annotation.id} by {annotation.annotator}: {asked} is for tasks that order responses (ranking, pair, "
                 f"best_worst), not for {annotation.task}"
@@ -108,8 +113,8 @@ def _prompts(annotations: Sequence[Annotation], votes: Votes) -> list[tuple[list
 
 
 def _pooled(given: Sequence[Annotation], votes: Votes, first_I: np.ndarray, items: Sequence[int], how: How) -> Annotation:
-    """One annotation of one prompt: its responses once each, in the order of the first annotation that shows them. Pairs of which
-    neither is better are left out; where that leaves none the annotation teaches nothing, as an all-tied ranking does."""
+    """One annotation of one prompt, of its people's mean weight: its responses once each, in the order of the first annotation that shows
+    them. Pairs of which neither is better are left out; where that leaves none it teaches nothing, as an all-tied ranking does."""
     responses = {response.id: response for annotation in given for response in annotation.responses}
     place = {response: number for number, response in enumerate(responses)}
     pairs: list[list[int | float]] = []
@@ -117,4 +122,5 @@ def _pooled(given: Sequence[Annotation], votes: Votes, first_I: np.ndarray, item
         a, b, p = place[votes.items[number][1]], place[votes.items[number][2]], round(float(first_I[number]), DIGITS)
         if p != 0.5:
             pairs.append([a, b, p] if p > 0.5 else [b, a, round(1 - p, DIGITS)])
-    return Annotation(given[0].prompt, tuple(responses.values()), TASK, {"pairs": sorted(pairs)}, f"aggregate:{how}")
+    weight = sum(annotation.weight for annotation in given) / len(given)
+    return Annotation(given[0].prompt, tuple(responses.values()), TASK, {"pairs": sorted(pairs)}, f"aggregate:{how}", weight=weight)

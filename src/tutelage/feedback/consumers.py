@@ -1,8 +1,9 @@
 """Which artifacts were made from one person's annotations: what an erasure must name, for a store can be emptied and weights can't.
 
-Read from the manifests of runs alone. A stage that learns from annotations notes whose it used after its filters (`consumed`), a stage
-that collects them whose it holds (`annotators`). Everything made from such an artifact is named too, but not by way of annotations from
-which the person was left out.
+Read from the manifests of runs alone, which know people by pseudonym: within a store a pseudonym is one person's for ever, but two studies
+may each have an ann-01, so name the runs that learnt from the store in question. A stage that learns from annotations notes whose it used
+after its filters (`consumed`), a stage that collects them whose it holds (`annotators`). Everything made from such an artifact is named
+too, but not by way of annotations from which the person was left out.
 """
 
 from collections.abc import Iterable, Mapping

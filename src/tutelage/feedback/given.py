@@ -75,7 +75,7 @@ class Judged:
         if end in self._numbers and len(set(self._numbers)) == len(self.names):
             return self._numbers.index(end)
         k = len(self.names)
-        if end.isdigit() and 1 <= int(end) <= k:
+        if end.isdecimal() and 1 <= int(end) <= k:
             return int(end) - 1
         if len(end) == 1 and 0 <= ord(end) - ord("a") < k:
             return ord(end) - ord("a")
@@ -171,7 +171,7 @@ def response_fields(record: Record, fields: Mapping[str, Any], place: str, given
 def _order(name: str) -> tuple[int, int, str]:
     """By number, then by letter."""
     end = _ending(name)
-    return (0, int(end), "") if end.isdigit() else (1, 0, end)
+    return (0, int(end), "") if end.isdecimal() else (1, 0, end)
 
 
 def _prompt(

@@ -8,9 +8,11 @@ first matrices are a function of the seed alone.
 """
 
 import copy
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Gt
@@ -22,8 +24,13 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from tutelage.core.errors import Interrupted, UserError
+from tutelage.core.rows import hash_file
+from tutelage.core.text import content_id
 from tutelage.models.prefix import Prefix
+from tutelage.models.quantized import Base, Quantized, as_it_stood, quantized, whole
 
+BEYOND = ("modules_to_save", "bias", "trainable_token_indices", "target_parameters", "alora_invocation_tokens", "lora_bias")
+"""What a peft config may add to LoRA and isn't learnt here."""
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -41,12 +48,52 @@ class Lora:
     """Names of the linear layers to adapt (q_proj, ...), or all of them; never the words' output matrix."""
     dora: bool = False
     """Also learn the length of each output's weights apart from their direction (DoRA, arXiv 2402.09353): slower, often a little better."""
+    base: Base = "as_is"
+    """What the weights below are kept in: nf4, four bits (QLoRA, arXiv 2305.14314); int8; or as_is. What isn't adapted stays as it is."""
 
 
-Adapter = Lora | Prefix
+@dataclass(frozen=True)
+class Peft:
+    """A LoRA adapter that was learnt before, here or by any tool that saves with peft, and is learnt on: its own config says all about it.
+    UserError for a folder that holds none, or one of another kind."""
+
+    from_: str
+    """Its folder: adapter_config.json and adapter_model.safetensors."""
+    kind: Literal["peft"] = "peft"
+
+    def __post_init__(self) -> None:
+        faults = [f"{key} {told[key]!r}" for told in [self.config] for key in BEYOND if told.get(key) not in (None, False, [], {}, "none")]
+        if self.config.get("peft_type") != "LORA" or faults:
+            what = f"LoRA with {faults[0]}" if faults else str(self.config.get("peft_type"))
+            raise UserError(f"{self.from_}: {what} can't be learnt on; plain LoRA can (rank, alpha, targets, DoRA)")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.from_).expanduser()
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """As peft saved it."""
+        _check_folder(self.folder)
+        try:
+            return json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))
+        except ValueError as problem:
+            raise UserError(f"{self.folder / SETTINGS}: broken JSON ({problem})") from None
+
+    @property
+    def dora(self) -> bool:
+        return bool(self.config.get("use_dora"))
+
+    @property
+    def hash(self) -> str:
+        """Of weights and config: what is made from it is made again when they change."""
+        return content_id(hash_file(self.folder / WEIGHTS), hash_file(self.folder / SETTINGS))
 
 
-def wrap(model: PreTrainedModel | PeftModel, adapter: Adapter, name: str, seed: int) -> PeftModel:
+Adapter = Lora | Prefix | Peft
+
+
+def wrap(model: PreTrainedModel | PeftModel, adapter: Lora | Prefix, name: str, seed: int) -> PeftModel:
     """`model` with a new adapter `name`, active and trainable, everything else frozen. The model's own layers are changed in place;
     an already adapted model gets one adapter more. Raises UserError for a target that isn't there, or a name that is taken."""
     if isinstance(model, PeftModel) and name in model.peft_config:
@@ -120,15 +167,35 @@ def duplicate(model: PeftModel, source: str, target: str) -> None:
     model.set_adapter(active)
     for full, p in model.named_parameters():
         p.requires_grad_(before.get(full, False) and f".{target}." not in full)
+    model.eval()  # an adapter from elsewhere may have dropout, and what peft adds is in training
 
 
 def merged(model: PeftModel, name: str) -> PreTrainedModel:
-    """A plain transformers model, a copy, with the adapter `name` added into its weights."""
-    whole = copy.deepcopy(model)
-    whole.set_adapter(name)
-    plain = whole.merge_and_unload(adapter_names=[name])
+    """A plain transformers model, a copy, with the adapter `name` added into its weights; in bfloat16 where they were quantized."""
+    copied = copy.deepcopy(model)
+    copied.set_adapter(name)
+    if quantized(copied):
+        return _merged_in_bfloat16(copied, name)
+    plain = copied.merge_and_unload(adapter_names=[name])
     assert isinstance(plain, PreTrainedModel)
     return plain.requires_grad_(True)
+
+
+def _merged_in_bfloat16(model: PeftModel, name: str) -> PreTrainedModel:
+    """Layer by layer, so that no more than one is held in float32: the sum is made there, of the numbers that the adapter was learnt on."""
+    for layer in list(model.modules()):
+        adapted: Any = layer
+        if isinstance(getattr(layer, "base_layer", None), Quantized):
+            turned, adapted.base_layer = adapted.base_layer.turned, whole(adapted.base_layer)
+            adapted.merge(adapter_names=[name])
+            adapted.base_layer = as_it_stood(adapted.base_layer.bfloat16(), turned)
+    plain = model.unload()
+    assert isinstance(plain, PreTrainedModel)
+    for path in [path for path, layer in plain.named_modules() if isinstance(layer, Quantized)]:  # those that had no adapter
+        parent, _, own = path.rpartition(".")
+        left: Any = plain.get_submodule(path)
+        setattr(plain.get_submodule(parent), own, as_it_stood(whole(left).bfloat16(), left.turned))
+    return plain.bfloat16().requires_grad_(True)
 
 
 def save(model: PeftModel, name: str, directory: Path, base: str = "") -> None:
@@ -136,7 +203,8 @@ def save(model: PeftModel, name: str, directory: Path, base: str = "") -> None:
     Raises Interrupted when the disk refuses."""
     state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     config = copy.deepcopy(model.peft_config[name])
-    config.base_model_name_or_path = base or None
+    own = model.get_base_model().name_or_path
+    config.base_model_name_or_path = base or (config.base_model_name_or_path if config.base_model_name_or_path != own else None)
     config.inference_mode = True
     if isinstance(config, LoraConfig) and isinstance(config.target_modules, set):
         config.target_modules = sorted(config.target_modules)  # a set's order differs between processes, a file must not
@@ -163,11 +231,10 @@ def _unlike(model: PeftModel, config: PrefixTuningConfig) -> list[str]:
 def load(model: PreTrainedModel | PeftModel, directory: Path, name: str) -> PeftModel:
     """`model` with the adapter in `directory` as `name`, active and frozen. Raises UserError for a folder that holds none, or one
     made for another shape of model."""
-    for file in (SETTINGS, WEIGHTS):
-        if not (directory / file).is_file():
-            raise UserError(f"{directory}: no {file} here; an adapter's folder holds {SETTINGS} and {WEIGHTS}")
+    _check_folder(directory)
     config = PeftConfig.from_pretrained(str(directory))
     config.inference_mode = True
+    base, config.base_model_name_or_path = config.base_model_name_or_path, None
     try:
         state = load_file(directory / WEIGHTS)
         with torch.random.fork_rng(devices=[]):
@@ -183,5 +250,12 @@ def load(model: PreTrainedModel | PeftModel, directory: Path, name: str) -> Peft
     if faults:
         raise UserError(f"{directory}: this adapter doesn't fit the model (at {faults[0]})")
     model.set_adapter(name)
+    model.peft_config[name].base_model_name_or_path = base  # peft writes where the weights lie on this machine
     freeze(model, name)
     return model.eval()
+
+
+def _check_folder(directory: Path) -> None:
+    for file in (SETTINGS, WEIGHTS):
+        if not (directory / file).is_file():
+            raise UserError(f"{directory}: no {file} here; an adapter's folder holds {SETTINGS} and {WEIGHTS}")

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from tutelage.models import adapters, weights
+from tutelage.models.dressing import config_in
 from tutelage.models.roles import Role
 from tutelage.models.weights import PREFIX, PREFIX_TOKENS
 
@@ -21,5 +22,5 @@ def load_role(directory: Path, dtype: torch.dtype | None = None) -> tuple[Role, 
 
 def context(directory: Path) -> int:
     """Tokens that the model in `directory` can hold, besides its prefix."""
-    config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    return int(getattr(config, "max_position_embeddings", 1024)) - getattr(config, PREFIX_TOKENS, 0)
+    config = config_in(directory)
+    return int(getattr(config.get_text_config(), "max_position_embeddings", 1024)) - getattr(config, PREFIX_TOKENS, 0)

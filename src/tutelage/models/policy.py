@@ -8,9 +8,12 @@ head on the policy's own hidden states) share that traversal. Roles that do not 
 T tokens, M trained tokens, R responses, D width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
@@ -20,10 +23,27 @@ from tutelage.models.heads import read_words
 from tutelage.models.precision import Masters, Precision, narrow
 from tutelage.models.prefix import cached, has_prefix, learnt
 from tutelage.models.readable import use
+from tutelage.models.recompute import keep, recompute
 from tutelage.models.roles import Role, active, causal, words
+from tutelage.models.shards import Shards
 
 WORDS = ("nll", "logp", "entropy", "kl")
 SCALARS = ("value", "score")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a policy is made to fit: `shard`ed among all processes, on `device` (None: where its networks are); layers `recompute`d in the
+    backward pass; what the optimizer steps and remembers `offload`ed to the processor's memory. None of it changes a gradient beyond
+    rounding."""
+
+    shard: bool = False
+    recompute: bool = False
+    offload: bool = False
+    device: torch.device | None = None
+
+
+PLAIN = Fit()
 
 
 class Policy:
@@ -37,6 +57,7 @@ class Policy:
         tokenizer: PreTrainedTokenizerFast | None = None,
         precision: Precision = "float32",
         attention: str = TREE,
+        fit: Fit = PLAIN,
     ) -> None:
         self.roles = dict(roles)
         self.tokenizer = tokenizer
@@ -48,9 +69,18 @@ class Policy:
         trained = {id(p) for role in self.roles.values() if role.trains for p in role.parameters()}
         for p in (p for role in self.roles.values() for p in _all_parameters(role)):
             p.requires_grad_(id(p) in trained)
-        networks = [role.network for role in self.roles.values()] if precision == "bf16" else []
-        self.masters = Masters(networks)
-        for network in networks:
+        networks = list({id(role.network): role.network for role in self.roles.values()}.values())
+        for network in networks if fit.recompute else ():
+            recompute(network)
+        self.shards: Shards | None = None
+        self.masters = Masters(())
+        if fit.shard:
+            self.shards = Shards(networks, fit.device or self.device, precision, fit.offload)
+            return
+        narrowed = networks if precision == "bf16" else []
+        heads = [role.head for role in self.roles.values() if role.head is not None]
+        self.masters = Masters(narrowed, [*networks, *heads] if fit.offload else ())
+        for network in narrowed:
             narrow(network)
 
     @property
@@ -66,26 +96,72 @@ class Policy:
             if role.trains:
                 own = [p for p in role.parameters() if id(p) not in seen]
                 seen.update(map(id, own))
-                found[name] = [self.masters.of(p) for p in own]
+                found[name] = [self._stepped(p) for p in own]
         return found
+
+    def _stepped(self, p: nn.Parameter) -> nn.Parameter:
+        return self.masters.of(p) if self.shards is None else self.shards.of(p)
+
+    @property
+    def sharded(self) -> bool:
+        """Are its weights shared out among processes? Then all of them must read, as often as each other."""
+        return self.shards is not None
+
+    def rounds(self, own: int) -> int:
+        """How often every process must read, where this one has `own` things to read: as often as the one that has the most."""
+        if self.shards is None:
+            return own
+        counts: list[int] = [0] * dist.get_world_size()
+        dist.all_gather_object(counts, own)
+        return max(counts)
 
     def word_vectors(self) -> set[int]:
         """Ids (`id`) of the matrices that hold a vector for each word."""
         networks = [causal(role.network) for role in self.roles.values()]
         modules = [m for n in networks for m in (n.get_input_embeddings(), n.get_output_embeddings()) if m is not None]
-        return {id(self.masters.of(p)) for module in modules for p in module.parameters()}
+        return {id(self._stepped(p)) for module in modules for p in module.parameters()}
+
+    def collect(self) -> None:
+        """The last backward pass of a step is over: bring gradients where the optimizer looks for them."""
+        if self.shards is not None:
+            self.shards.collect()
 
     def refresh(self) -> None:
         """Take over what the optimizer has stepped."""
         self.masters.refresh()
+        if self.shards is not None:
+            self.shards.refresh()
 
     def finish(self) -> None:
-        """Training is over: all networks hold float32 weights again, as they were learnt."""
+        """Training is over: all networks hold float32 weights again, as they were learnt. Of a sharded policy only the role "policy" is
+        left, whole, in the first process."""
+        if self.shards is not None:
+            own = self.roles["policy"]
+            own.network = self.shards.kept(own.network)
+            self.roles, self.shards = {"policy": own}, None
+        for role in self.roles.values():
+            keep(role.network)
         self.masters.widen(role.network for role in self.roles.values())
         self.precision = "float32"
 
+    @contextmanager
+    def speaking(self, name: str) -> Iterator[Role]:
+        """Within, a role whose network is whole on this process, to write with: itself, or of a sharded policy a copy, gathered now and
+        freed afterwards. Every process must ask."""
+        role = self.roles[name]
+        if self.shards is None:
+            yield role
+            return
+        with self.shards.whole(role.network) as whole:
+            yield Role(whole, role.adapter, role.head)
+
     def read(self, batch: PackedBatch, needs: Sequence[str]) -> dict[str, Tensor]:
         """What `needs` names (see `objectives.objective.Read`). Raises KeyError for an unknown role."""
+        if self.shards is None:
+            return self._read(batch, needs)
+        return self.shards.read(lambda: self._read(batch, needs))
+
+    def _read(self, batch: PackedBatch, needs: Sequence[str]) -> dict[str, Tensor]:
         wanted: dict[str, list[str]] = {}
         for need in needs:
             quantity, _, role = need.partition("@")

@@ -6,7 +6,8 @@
 
 bfloat16 keeps 8 bits: an update smaller than 2^-9 of a weight would be lost. So the optimizer steps masters, gradients are added up over
 micro-batches in them, and after a step the network takes over their rounding. Vectors of words and positions stay in float32 in all three:
-a frequent word's gradient is a sum of hundreds of terms, which bfloat16 would stop adding up.
+a frequent word's gradient is a sum of hundreds of terms, which bfloat16 would stop adding up. Beside a quantized base they learn nothing,
+and are rounded too.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.models.fused import fuse, release
+from tutelage.models.quantized import quantized
 from tutelage.models.sums import add
 
 Precision = Literal["float32", "autocast", "bf16"]
@@ -27,7 +29,7 @@ def narrow(network: Network) -> Network:
     for module in network.modules():
         if isinstance(module, nn.Embedding) and _rounded not in module._forward_hooks.values():
             module.register_forward_hook(_rounded)
-    for p in _inside(network):
+    for p in network.parameters() if quantized(network) else inside(network):
         if p.dtype == torch.float32 and not p.requires_grad:
             p.data = p.data.bfloat16()
     return fuse(network)
@@ -37,26 +39,32 @@ def _rounded(module: nn.Module, given: object, out: Tensor) -> Tensor:
     return out.bfloat16()
 
 
-def _inside(network: nn.Module) -> Iterable[nn.Parameter]:
-    """All parameters but vectors of words."""
+def inside(network: nn.Module) -> Iterable[nn.Parameter]:
+    """All parameters of a network but vectors of words."""
     vectors = {id(p) for module in network.modules() if isinstance(module, nn.Embedding) for p in module.parameters(recurse=False)}
     return (p for p in network.parameters() if id(p) not in vectors)
 
 
 def computes(network: nn.Module) -> torch.dtype:
     """What a network's activations are, autocast apart."""
-    return next(p.dtype for p in _inside(network) if p.is_floating_point())
+    return next(p.dtype for p in inside(network) if p.is_floating_point())
 
 
 class Masters:
-    """The float32 weights of what is trained in a narrowed network: each takes over a parameter's storage and gathers its gradients."""
+    """What the optimizer steps in place of a network's own parameters: the float32 weights of what is trained in a narrowed network, each
+    taking over a parameter's storage and gathering its gradients. With `offload` those of everything that is trained, in the processor's
+    memory, where their gradients are added up and the optimizer's moments lie too."""
 
-    def __init__(self, networks: Iterable[nn.Module]) -> None:
+    def __init__(self, narrowed: Iterable[nn.Module], offload: Iterable[nn.Module] = ()) -> None:
         self._pairs: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}
-        for network in networks:
-            for p in _inside(network):
+        away = list(offload)
+        for network in narrowed:
+            for p in inside(network):
                 if p.requires_grad and p.dtype == torch.float32 and id(p) not in self._pairs:
-                    self._pairs[id(p)] = (p, _master(p))
+                    self._pairs[id(p)] = (p, _master(p, torch.bfloat16, bool(away)))
+        for p in (p for network in away for p in network.parameters()):
+            if p.requires_grad and id(p) not in self._pairs:
+                self._pairs[id(p)] = (p, _master(p, p.dtype, True))
 
     def of(self, p: nn.Parameter) -> nn.Parameter:
         """What the optimizer steps in place of `p`: its master, or itself where it has none."""
@@ -72,8 +80,8 @@ class Masters:
     def widen(self, networks: Iterable[nn.Module]) -> None:
         """Training is over: the networks compute in float32 again, with their masters as weights."""
         for p, master in self._pairs.values():
-            p.data = master.data
-            del p.master  # pyright: ignore[reportAttributeAccessIssue]
+            p.data = master.data.to(p.device)
+            vars(p).pop("master", None)
         self._pairs.clear()
         for network in networks:
             release(network)
@@ -84,20 +92,22 @@ class Masters:
                     del module._forward_hooks[key]
 
 
-def _master(p: nn.Parameter) -> nn.Parameter:
-    """`p` becomes its own rounding; each gradient that reaches it moves on into the master's."""
-    master = nn.Parameter(p.data)
-    p.data = p.data.bfloat16()
+def _master(p: nn.Parameter, dtype: torch.dtype, away: bool) -> nn.Parameter:
+    """`p` becomes its own rounding to `dtype`; each gradient that reaches it moves on into the master's."""
+    master = nn.Parameter(p.data.to("cpu", copy=True) if away else p.data)
+    p.data = p.data.to(dtype)
 
     def gather(narrow: Tensor) -> None:
         if narrow.grad is None:  # an operation added to the master's itself (models/fused)
             return
+        arrived = narrow.grad.cpu() if away else narrow.grad
         if master.grad is None:
-            master.grad = narrow.grad.float()
+            master.grad = arrived.to(master.dtype)
         else:
-            add(master.grad, narrow.grad)
+            add(master.grad, arrived)
         narrow.grad = None
 
     p.register_post_accumulate_grad_hook(gather)
-    p.master = master  # pyright: ignore[reportAttributeAccessIssue]  (for operations that add to its gradient themselves)
+    if p.dtype != master.dtype:
+        p.master = master  # pyright: ignore[reportAttributeAccessIssue]  (for operations that add to its gradient themselves)
     return master

@@ -83,6 +83,7 @@ def active(role: Role) -> Iterator[None]:
     wanted = [(p, p.requires_grad) for p in role.network.parameters()]
     if role.adapter is None:
         with role.network.disable_adapter():
+            _restore(wanted)
             yield
     else:
         role.network.set_adapter(role.adapter)

@@ -11,6 +11,7 @@ whose two constants stand in `config.json` and, with these words, in `score.json
 import copy
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,13 +22,14 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
 from tutelage.core.errors import Interrupted, UserError
+from tutelage.models.dressing import config_in, tokenizer_in
 from tutelage.models.heads import ScalarHead
+from tutelage.models.language import Part, language_part, left_out
 
 transformers.logging.disable_progress_bar()  # ours is the one display: small models load in milliseconds
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -45,9 +47,7 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, directory: 
     _check_match(model, tokenizer, str(directory))
     if head is not None and tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise UserError(f"{directory}: pad and end are one token, so plain transformers would score the token before the end; name a pad")
-    for config in (model.config, model.generation_config):
-        if config is not None:
-            config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    _name_tokens(model, tokenizer)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _saved_form(model, head).save_pretrained(directory)
@@ -62,6 +62,17 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, directory: 
         tokenizer.save_pretrained(directory)
     except (OSError, SafetensorError) as problem:
         raise Interrupted(f"{directory}: the model could not be written ({problem}); free the disk and run again") from problem
+
+
+def _name_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """The tokenizer's end and pad in both configs. Generation still stops at what else the published model stops at."""
+    end = tokenizer.eos_token_id
+    model.config.eos_token_id, model.config.pad_token_id = end, tokenizer.pad_token_id
+    generation = model.generation_config
+    if generation is not None:
+        others = generation.eos_token_id if isinstance(generation.eos_token_id, list) else []
+        generation.eos_token_id = [end, *(other for other in others if other != end)] if others else end
+        generation.pad_token_id = tokenizer.pad_token_id
 
 
 def _saved_form(model: PreTrainedModel, head: ScalarHead | None) -> PreTrainedModel:
@@ -80,30 +91,46 @@ def _saved_form(model: PreTrainedModel, head: ScalarHead | None) -> PreTrainedMo
         scored = AutoModelForSequenceClassification.from_config(config)
     setattr(scored, scored.base_model_prefix, model.base_model)
     scored.score = nn.Linear(head.weight.shape[1], 1, bias=False, device="meta")
-    scored.score.weight = nn.Parameter(head.weight.detach().to(next(model.parameters()).dtype), requires_grad=False)
+    scored.score.weight = nn.Parameter(
+        head.weight.detach().to(torch.promote_types(next(model.parameters()).dtype, torch.float32)), requires_grad=False
+    )
     return scored
 
 
-def load(directory: Path, dtype: torch.dtype | None = None, bare: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The causal model and tokenizer in `directory`; `dtype` None: as saved. Never looks beyond the folder.
+def load(
+    directory: Path, dtype: torch.dtype | None = None, bare: bool = False, told: Callable[[str], None] | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The causal model and tokenizer in `directory`; `dtype` None: as saved. Never looks beyond the folder, and runs no code of it.
+    `told` hears what was chosen or left out: the language part of an image-text model, weights with no place, an end, a pad.
 
     A reward or value model comes back as its causal model (and `load_head` gives its head); where its words had an output matrix
     of their own, that was not saved, and asking for words raises. `bare` also gives weights beside which a prefix was
     learnt, without it. Raises UserError for a folder that isn't a whole model.
     """
     _check_folder(directory)
-    tokenizer = _tokenizer(directory)
+    tokenizer, config = tokenizer_in(directory, told), config_in(directory)
+    part = language_part(config)
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # the load report speaks of a missing head that is no fault
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-            directory, dtype=dtype or "auto", local_files_only=True, output_loading_info=True
+        model, found = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+            directory,
+            config=part.config if part else config,
+            key_mapping=part.renamed if part else None,
+            dtype=dtype or "auto",
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except (ValueError, RuntimeError, OSError, SafetensorError) as problem:
         raise UserError(f"{directory}: no causal language model can be loaded from here ({str(problem).splitlines()[0]})") from problem
     finally:
         transformers.logging.set_verbosity(level)
-    _check_whole(model, sorted(told["missing_keys"]), directory)
+    if part:
+        vars(model).pop("_weight_conversions", None)  # or saving would give the weights the names that they had beside a vision tower
+    _check_whole(model, sorted(found["missing_keys"]), directory)
+    if told is not None:
+        _tell(model, part, sorted(found["unexpected_keys"]), told)
     _check_match(model, tokenizer, str(directory))
     prefix = getattr(model.config, PREFIX, None)
     if prefix is not None and not bare:
@@ -159,16 +186,15 @@ def _check_folder(directory: Path) -> None:
         raise UserError(f"{directory}: no model.safetensors here; save the weights with safetensors (pickled weights are not read)")
 
 
-def _tokenizer(directory: Path) -> PreTrainedTokenizerFast:
-    if not (directory / "tokenizer.json").is_file():
-        raise UserError(f"{directory}: no tokenizer.json here; save the model's fast tokenizer beside its weights")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    except Exception as problem:  # the tokenizers library raises bare Exceptions
-        raise UserError(f"{directory}: the tokenizer can't be read ({str(problem).splitlines()[0]})") from problem
-    if tokenizer.eos_token_id is None:
-        raise UserError(f"{directory}: the tokenizer names no eos_token, so no response could end; name it in tokenizer_config.json")
-    return tokenizer
+def _tell(model: PreTrainedModel, part: Part | None, unexpected: list[str], told: Callable[[str], None]) -> None:
+    """What the checkpoint has beyond the model."""
+    others = [name for name in unexpected if name != "score.weight"]
+    if part is not None:
+        senses, others = left_out(others)
+        told(f"{part.whole}: its language part is learnt and saved, as {type(model).__name__}; {len(senses)} other tensors are left out")
+    if others:
+        names = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        told(f"the checkpoint has weights that {type(model).__name__} has no place for, and which are left out: {names}")
 
 
 def _check_whole(model: PreTrainedModel, missing: list[str], directory: Path) -> None:
@@ -185,7 +211,10 @@ def _check_match(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, whe
     embeddings = model.get_input_embeddings()
     assert isinstance(embeddings, nn.Embedding)
     rows = embeddings.num_embeddings
-    highest = max(tokenizer.get_vocab().values())
+    # Gemma 3's small models have no row for the image token that their tokenizer knows; no text is ever read as it.
+    named = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
+    unread = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special and id_ not in named}
+    highest = max(id_ for id_ in tokenizer.get_vocab().values() if id_ not in unread)
     if highest >= rows:
         raise UserError(f"{where}: the tokenizer has an id {highest}, the model {rows} rows; they don't belong together")
 

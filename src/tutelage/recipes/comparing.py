@@ -8,7 +8,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.settings import Plain
 from tutelage.core.text import Response
 from tutelage.evals.eval import Subject
-from tutelage.evals.head_to_head import QUESTIONS, Found, alone, asked, found
+from tutelage.evals.head_to_head import QUESTIONS, Found, alone, ask, found
 from tutelage.recipes import people
 from tutelage.recipes.work import Work
 
@@ -32,21 +32,21 @@ def judged_by_people(work: Work, subjects: Sequence[Subject], prompts: int, over
         raise UserError(f"stage {work.name}: people compare models with the first one, and there is {len(subjects)} that answers")
     baseline, chosen = subjects[0].stage, subjects[0].material.prompts[:prompts]
     said = {s.stage: [Response(a.text, finished=a.finished, by=s.stage) for (a,) in s.answers(chosen)] for s in subjects}
-    different, same = asked(chosen, said, baseline)
-    ties = tuple(f"{stage} and {baseline} gave {len(n)} of {len(chosen)} answers alike: ties" for stage, n in same.items() if n)
-    if not different:
+    asked = ask(chosen, said, baseline)
+    ties = tuple(f"{stage} and {baseline} gave {len(n)} of {len(chosen)} answers alike: ties" for stage, n in asked.same.items() if n)
+    if not asked.pairs:
         raise UserError(f"stage {work.name}: all models say the same to all {len(chosen)} prompts, so there is nothing to compare")
-    people.write_items(work.dir, different)
-    own: dict[str, Plain] = {
-        "title": "Which answer is better?",
-        "questions": [dict(question) for question in QUESTIONS],
-        "overlap": overlap,
-        "seed": work.seed,
-        "people": people.enough_for(overlap),
-    }
-    store = people.judged(work, people.study_of(work.dir, page, own), enough)
-    annotations = list(store.read(purposes=people.JUDGED))
-    counted = store.annotators(people.JUDGED)
-    work.journal({"people": counted, "store": store.hash})
+    people.write_items(work.dir, asked.pairs)
+    own = page_for(overlap, work.seed)
+    annotations = people.judged(work, people.study_of(work.dir, page, own), enough)
+    told = people.told(annotations)
+    work.journal(told)
     who = ("one person judged: the intervals know nothing of how people differ",) if alone(annotations) else ()
-    return Judged(found(annotations, same, baseline), counted, store.hash, (*ties, *who))
+    return Judged(found(annotations, asked), told["people"], told["store"], (*ties, *who))
+
+
+def page_for(overlap: int, seed: int) -> dict[str, Plain]:
+    """What the stage itself says of its study."""
+    questions: list[Plain] = [dict(question) for question in QUESTIONS]
+    title = "Which answer is better?"
+    return {"title": title, "questions": questions, "overlap": overlap, "seed": seed, "people": people.enough_for(overlap)}

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
-from tutelage.data.pieces import batches
+from tutelage.data.pieces import Rows, batches
 from tutelage.data.render import Renderer
 from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
@@ -40,8 +41,9 @@ def expected_tokens(context: Context, preferences: Preferences, epochs: int) -> 
     return epochs * judge.judged_tokens(context) if isinstance(judge, Judging) else None
 
 
-def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
-    """What is learnt from, in the order of ids, and what to note of it: the hash, how much of it is whose, and how it was joined."""
+def consumed(work: Work, preferences: Preferences, side: str = "label") -> tuple[list[Annotation], dict[str, Any]]:
+    """What is learnt from, in the order of ids, and what to note of it: the hash, how much of it is whose, and how it was joined. `side`
+    of a file's rows: what is held out (`label`), or `all`."""
     source, filter_ = work.sources["preferences"], filter_of(preferences)
     if isinstance(source, Artifact):
         store = Store(source.path / "annotations.sqlite", create=False)
@@ -52,16 +54,16 @@ def consumed(work: Work, preferences: Preferences) -> tuple[list[Annotation], di
         if not filter_.plain:
             told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
     else:
-        found, told = _of_file(work, preferences)
+        found, told = _of_file(work, preferences, side)
     if not found:
         raise UserError(f"stage {work.name}: there are no annotations to learn from")
     return found, told
 
 
-def _of_file(work: Work, preferences: Preferences) -> tuple[list[Annotation], dict[str, Any]]:
+def _of_file(work: Work, preferences: Preferences, side: str) -> tuple[list[Annotation], dict[str, Any]]:
     """A file's annotations, filtered as those of a stage where its rows name people."""
     source, filter_ = work.input("preferences"), filter_of(preferences)
-    given = sorted(material.preferences(source, "label"), key=lambda a: a.id)
+    given = sorted(material.preferences(source, side), key=lambda a: a.id)
     people = Counter(a.annotator for a in given)
     if filter_.plain and not filter_.without:
         return given, {"consumed": dict(sorted(people.items())), "consumed_hash": source.hash}
@@ -94,10 +96,27 @@ def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | No
     return render.tree(annotation.prompt, annotation.responses, where=f"annotation {annotation.id}", **columns)
 
 
-def learn(work: Work, engine: Engine, trees: Sequence[Tree], batch: int, epochs: int, every: int, shown: Sequence[str]) -> int:
+@dataclass(frozen=True)
+class Amount:
+    """How much is learnt from, and how much of it in one step."""
+
+    batch: int
+    epochs: int
+    steps: int | None
+    """Of optimization; None: what the epochs take."""
+    whole_epochs: bool = False
+    """No step holds annotations of two epochs."""
+
+
+def learn(work: Work, engine: Engine, trees: Sequence[Tree], amount: Amount, every: int, shown: Sequence[str]) -> int:
     """Train on annotations, `batch` of them a step (all, where there are fewer); returns the number of steps."""
-    batch = min(batch, len(trees))
-    steps = [batches(range(len(trees)), batch, work.seed, step) for step in range(max(1, round(epochs * len(trees) / batch)))]
+    batch = min(amount.batch, len(trees))
+    if amount.whole_epochs:
+        rows = Rows(tuple((n,) for n in range(len(trees))), batch, work.seed)
+        steps = [rows.at(step) for step in range(amount.steps or amount.epochs * rows.steps)]
+    else:
+        count = amount.steps or max(1, round(amount.epochs * len(trees) / batch))
+        steps = [batches(range(len(trees)), batch, work.seed, step) for step in range(count)]
     known = read_once(work, engine, trees, steps)
     source = Fixed(lambda step: [known[place] for place in steps[step]])
     train(engine, source, len(steps), work.dir, work.progress, work.name, every, shown=shown)

@@ -32,11 +32,12 @@ def first_turn(prompt: Prompt) -> str:
     return content_id("first turn", asked)
 
 
-def documents(source: Input, tokens: int) -> list[Document]:
-    """Text to learn from. `tokens` bounds what the built-in world writes; a file is taken whole, but for what is held out."""
+def documents(source: Input, tokens: int, side: str = "sft") -> list[Document]:
+    """Text to learn from. `tokens` bounds what the built-in world writes; a file is taken whole (`all`), or but for what is held out."""
     if source.synthetic is not None:
         return text.documents("train", tokens, source.seed)
-    return [d for d in _given(source, readers.documents(source.path)) if split_of(d.id, 0, DEMONSTRATIONS) == "sft"]
+    given = _given(source, readers.documents(source.path))
+    return [d for d in given if side in ("all", split_of(d.id, 0, DEMONSTRATIONS))]
 
 
 def held_out_documents(source: Input) -> list[Document]:
@@ -47,11 +48,11 @@ def held_out_documents(source: Input) -> list[Document]:
     return found[:HELD_OUT_DOCUMENTS]
 
 
-def demonstrations(source: Input, tokens: int) -> list[Demonstration]:
-    """Demonstrations to imitate."""
+def demonstrations(source: Input, tokens: int, side: str = "sft") -> list[Demonstration]:
+    """Demonstrations to imitate; of a file `all`, or those that nothing measures on."""
     if source.synthetic is not None:
         return village_demonstrations.demonstrations(tokens, source.seed)
-    return _sided(source, "sft")
+    return _sided(source, side)
 
 
 def held_out_demonstrations(source: Input) -> list[Demonstration]:
@@ -71,16 +72,16 @@ def prompts(source: Input, side: str, seed: int) -> list[Prompt]:
 
 
 def preferences(source: Input, side: str) -> list[Annotation]:
-    """Annotations of a file (`preferred`): `label` to learn from, `eval` to measure on."""
+    """Annotations of a file (`preferred`): `label` to learn from, `eval` to measure on, or all of them."""
     if source.synthetic is not None:
         raise UserError(f"inputs.{source.name}: {source.given} has no preferences; a label stage makes them")
     given = _given(source, iter(preferred.annotations(source.path, source.name)))
-    return [a for a in given if split_of(first_turn(a.prompt), 0, PREFERENCES) == side]
+    return [a for a in given if side in ("all", split_of(first_turn(a.prompt), 0, PREFERENCES))]
 
 
 def _sided(source: Input, side: str) -> list[Demonstration]:
     given = _given(source, readers.demonstrations(source.path, skip_empty=True))
-    return [d for d in given if split_of(first_turn(d.prompt), 0, DEMONSTRATIONS) == side]
+    return [d for d in given if side in ("all", split_of(first_turn(d.prompt), 0, DEMONSTRATIONS))]
 
 
 def _given(source: Input, rows: Iterator[T]) -> list[T]:

@@ -7,6 +7,7 @@ goes on. Page, items and answers lie in the stage's folder, so what was learnt c
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from tutelage.core.errors import UserError
 from tutelage.core.files import write_atomic
 from tutelage.core.settings import Plain, read_yaml, write_yaml
 from tutelage.core.text import Message, Prompt, Response, content_id
+from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
 from tutelage.feedback.store.events import Purpose
+from tutelage.feedback.store.store import hash_of
 from tutelage.feedback.study.desk import Desk
 from tutelage.feedback.study.items import read_items
-from tutelage.feedback.study.study import Study, read_study
+from tutelage.feedback.study.study import Study, page_of, read_study
 from tutelage.recipes.work import Work
 
 PAGE, ITEMS, ANSWERS = "study.yaml", "items.jsonl", "study.sqlite"
@@ -32,26 +35,57 @@ LOOK = 1.0
 def study_of(folder: Path, given: Path | None, own: Mapping[str, Plain]) -> Study:
     """The stage's study: what it says itself (title, questions, overlap, people), under what a page of the user's says. Items are the
     stage's own. UserError for a fault in the page."""
+    if "people" in own:
+        own = {**own, "people": _still_there(folder, own["people"])}
     if given is None:
         write_atomic(folder / PAGE, write_yaml({"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
         return read_study(folder / PAGE)
     here = folder.resolve()
     ours: dict[str, Plain] = {"schema": 1, **own, "items": str(here / ITEMS), "store": str(here / ANSWERS)}
+    return read_study(given, _beside(given, ours))
+
+
+def check_page(given: Path, own: Mapping[str, Plain]) -> None:
+    """UserError for any fault in a page of the user's, before what it asks about is there."""
+    page_of(given, _beside(given, {"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
+
+
+def _beside(given: Path, ours: Mapping[str, Plain]) -> list[str]:
+    """What the stage says where the page says nothing, as overrides of the page."""
     said: Any = read_yaml(given).tree
     theirs = set(said) if isinstance(said, dict) else set()
-    wanted = {name: value for name, value in ours.items() if name == "items" or name not in theirs}
-    return read_study(given, [f"{name}={json.dumps(value)}" for name, value in wanted.items()])
+    return [f"{name}={json.dumps(value)}" for name, value in ours.items() if name == "items" or name not in theirs]
+
+
+def _still_there(folder: Path, people: Plain) -> Plain:
+    """Those of the people who were not erased from the stage's answers; a page that names such a one isn't opened."""
+    if not isinstance(people, list):
+        return people
+    names = [one["name"] for one in people if isinstance(one, dict)]
+    gone = Store(folder / ANSWERS).erased(map(str, names))
+    return [one for one in people if not (isinstance(one, dict) and one["name"] in gone)]
 
 
 def wanted(study: Study) -> int:
     """Answers that a whole study has."""
-    people = sum(item.overlap or study.overlap for item in read_items(study.items, "work"))
-    return people * len(study.questions)
+    return sum((item.overlap or study.overlap) * len(study.asked(len(item.responses))) for item in read_items(study.items, "work"))
 
 
-def given(store: Store) -> int:
-    """Answers to its work that a study has so far."""
+def given(study: Study, store: Store, purposes: Sequence[Purpose] = ("work",)) -> list[Annotation]:
+    """Answers to the study's own items so far; a database of the team's may hold others, such as those to what a model said before it
+    was trained anew."""
+    own = {(item.prompt.id, tuple(r.id for r in item.responses)) for item in read_items(study.items, "work")}
+    return [a for a in store.read(purposes=purposes) if (a.prompt.id, tuple(r.id for r in a.responses)) in own]
+
+
+def _all(store: Store) -> int:
     return sum(store.annotators(("work",)).values())
+
+
+def told(annotations: Sequence[Annotation]) -> dict[str, Any]:
+    """For the journal: how much each person said, and a hash of it."""
+    by = Counter(a.annotator for a in annotations)
+    return {"people": dict(sorted(by.items())), "store": hash_of(sorted(a.id for a in annotations))}
 
 
 def tasks_of(page: Path) -> list[str]:
@@ -87,8 +121,8 @@ def enough_for(overlap: int) -> list[Plain]:
     return [{"name": "admin", "role": "admin"}, *({"name": f"ann-{n:02}"} for n in range(1, overlap + 1))]
 
 
-def judged(work: Work, study: Study, enough: float) -> Store:
-    """Put the study before people until the share `enough` of its answers is in, or at once where the door says so; its store.
+def judged(work: Work, study: Study, enough: float) -> list[Annotation]:
+    """Put the study before people until the share `enough` of its answers is in, or at once where the door says so; what they said.
 
     Raises UserError for a fault in the study's files and for an address that is taken. KeyboardInterrupt closes the site and goes on.
     """
@@ -101,20 +135,25 @@ def judged(work: Work, study: Study, enough: float) -> Store:
     whole, tell = wanted(study), work.progress.note
     least = max(1, round(enough * whole))
     work.progress.stage(f"{work.name}: people", whole)
-    if given(store) < least and not work.door.accept:
+    so_far = len(given(study, store))
+    if so_far < least and not work.door.accept:
         secret = secret_of(work.dir / PAGE)
         with serving(study, store, desk, secret, work.door.address) as url:
-            tell(f"{work.name} waits for people: {given(store):,} of {whole:,} answers are there, {least:,} are enough")
+            tell(f"{work.name} waits for people: {so_far:,} of {whole:,} answers are there, {least:,} are enough")
             for line in leaving(study.webhooks):
                 tell(f"  {line}")
             for person, link in links(study, store, secret, url):
                 tell(f"  {person}  {link}")
             tell("Leave this running; stopped, the same command opens it again. With --accept it goes on with what is there.")
-            while (so_far := given(store)) < least:
-                work.progress.tick(so_far, 0)
+            others = _all(store) - so_far
+            while so_far < least:
                 time.sleep(LOOK)
-    if not given(store):
+                so_far = _all(store) - others  # counting is quick; reading them all is for when it may be enough
+                work.progress.tick(so_far, 0)
+                if so_far >= least:
+                    so_far = len(given(study, store))
+    if not so_far:
         raise UserError(f"stage {work.name}: nobody has answered anything yet, so there is nothing to accept")
-    work.progress.tick(given(store), 0)
+    work.progress.tick(so_far, 0)
     (work.dir / PAGE).with_suffix(".secret").unlink(missing_ok=True)  # an artifact may be handed on; links end with the stage
-    return store
+    return given(study, store, JUDGED)

@@ -2,7 +2,8 @@
 
     training   6 N operations per token (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), reading 2 N; sampling, a word at a time,
                is as slow as training. Each role that reads or trains counts.
-    memory     4 bytes per weight of each role, 12 more per trained weight (gradient and Adam's two moments), activations
+    memory     4 bytes per weight of each role (fewer where adapter.base is nf4 or int8), 12 more per trained weight (gradient and Adam's
+               two moments), activations; of a process, where weights are shared out among several (recipes/fitted.py)
 
 The machine's speed is measured by multiplying matrices for a fifth of a second. Where a stage of the same method was made in this run
 directory, its own tokens per second are used instead. Nothing here changes what is computed.
@@ -21,6 +22,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.progress import clock
 from tutelage.core.run import MANIFEST, Run
 from tutelage.recipes.decisions import Decisions, available_bytes, decide
+from tutelage.recipes.fitted import shares
 from tutelage.recipes.recipe import Recipe, Step, context_of
 from tutelage.recipes.runner import plan
 from tutelage.recipes.sources import Model
@@ -31,6 +33,8 @@ SHARE = {"float32": 0.3, "bfloat16": 0.1}
 RUNTIME = 0.65 * 2**30
 """Bytes of Python and torch themselves."""
 MICRO_TOKENS = 4096
+BITS = {"nf4": 4.127, "int8": 8.0}
+"""A weight's, where adapter.base names its kind, scales included (models/quantized.py)."""
 REINFORCED = {"ppo": (4, 2), "grpo": (3, 1)}
 """Traversals of a reading, and how many of them are trained; one less of both where PPO's value is a head on the policy's."""
 
@@ -106,16 +110,30 @@ def traversals(step: Step) -> tuple[int, int]:
     return roles - shared, trained - shared
 
 
-def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None) -> float:
+def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None, bits: float | None = None) -> float:
     """Peak bytes of a stage."""
     trains = step.stage.produces in ("model", "reward")
     roles, trained = traversals(step) if step.method in REINFORCED else (networks(step), int(trains))
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
     rows = micro or micro_tokens(step)
-    weights = 4.0 * network.parameters * roles
-    training = 12.0 * network.parameters * (0.02 if adapted else 1.0) * trained
-    activations = 4.0 * rows * network.layers * (20 * network.width + 4 * network.ffn) * (1.0 if trains else 0.1)
-    return RUNTIME + weights + training + activations
+    machine = asked_of(step)
+    weights = base_bytes(network, bits or bits_of(step)) * roles
+    training = (4.0 if machine.get("offload") else 12.0) * network.parameters * (0.02 if adapted else 1.0) * trained
+    layer = 20 * network.width + 4 * network.ffn
+    kept = network.layers * network.width + layer if machine.get("recompute") else network.layers * layer
+    return RUNTIME + (weights + training) / shares(machine.get("shard", "never")) + 4.0 * rows * kept * (1.0 if trains else 0.1)
+
+
+def bits_of(step: Step) -> float:
+    """Of a weight in the layers below a stage's adapter."""
+    adapter = step.settings.get("adapter")
+    return BITS.get(str(adapter.get("base")), 32.0) if isinstance(adapter, dict) else 32.0
+
+
+def base_bytes(network: Network, bits: float) -> float:
+    """Of the weights that one role reads; vectors of words are never kept in fewer than 32."""
+    words = network.vocabulary * network.width
+    return 4.0 * words + bits / 8 * (network.parameters - words)
 
 
 def networks(step: Step) -> int:
@@ -127,9 +145,14 @@ def networks(step: Step) -> int:
 
 def micro_tokens(step: Step) -> int:
     """Tokens of one forward and backward pass."""
-    machine = step.settings.get("machine")
-    given = machine.get("micro_tokens") if isinstance(machine, dict) else None
+    given = asked_of(step).get("micro_tokens")
     return given if isinstance(given, int) else MICRO_TOKENS
+
+
+def asked_of(step: Step) -> dict[str, Any]:
+    """What a stage says of the machine; nothing where it doesn't train."""
+    machine = step.settings.get("machine")
+    return machine if isinstance(machine, dict) else {}
 
 
 def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:
@@ -153,6 +176,8 @@ def fitting(recipe: Recipe, row: Forecast, limit: float) -> list[str]:
         ways += [f"stages.{step.name}.machine.micro_tokens={n}" for n in sizes[:1]]
     if "adapter" in step.settings and memory_of(step, network, lora=True) <= limit:
         ways.append(f"stages.{step.name}.adapter={{}}")
+    elif "adapter" in step.settings and memory_of(step, network, lora=True, bits=BITS["nf4"]) <= limit:
+        ways.append(f"stages.{step.name}.adapter={{base: nf4}}")
     if recipe.model.new:
         smaller = {"small": ("tiny", "nano"), "tiny": ("nano",), "nano": ()}[recipe.model.new.new]
         ways += [f"model.new={size}" for size in smaller if memory_of(step, new_network(size)) <= limit]
@@ -167,7 +192,8 @@ def network_of(model: Model) -> Network | None:
         return new_network(model.new.new)
     if model.path is None:
         return None
-    config: dict[str, Any] = json.loads((model.path / "config.json").read_text())
+    whole: dict[str, Any] = json.loads((model.path / "config.json").read_text())
+    config = whole.get("text_config") or whole  # an image-text model is trained as its language part
     width = config.get("hidden_size") or config.get("n_embd")
     layers = config.get("num_hidden_layers") or config.get("n_layer")
     if not width or not layers:

@@ -19,7 +19,7 @@ from annotated_types import Ge, Gt
 from tutelage.core.errors import UserError
 from tutelage.core.settings import Lines, Located, Plain, build, closest, located, read_yaml, to_plain
 from tutelage.recipes import methods
-from tutelage.recipes.sources import Input, Model, New, input_of, model_of
+from tutelage.recipes.sources import Input, Model, New, check_form, input_of, model_of
 from tutelage.recipes.stage import Context, Stage
 
 
@@ -32,9 +32,12 @@ class Page:
     stages: dict[str, dict[str, Any]]
     """What is done, by name: `method`, or `like` another stage, and settings. The order of lines doesn't matter."""
     model: New | str | None
-    """`{new: tiny}`, a folder, or a hub id such as Qwen/Qwen3-8B; null: given on the command line."""
+    """`{new: tiny}`, a folder, or a hub id such as Qwen/Qwen3-8B, with `@` a branch, tag or commit; null: given on the command line."""
     inputs: dict[str, str | None] = dataclasses.field(default_factory=dict[str, str | None])
     """Files (.jsonl, .jsonl.gz, .parquet) or built-in sources (`synthetic:text`), by name; null: given on the command line."""
+    licenses: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """What you know of the rights in inputs and in `model`, by name: an SPDX id or the hub's (`cc-by-nc-4.0`); `own`: yours. It is noted,
+    shown in model cards and obeyed by `tutelage export --commercial`; stating it trains nothing again."""
     seed: Annotated[int, Ge(0)] = 0
     """Of everything that is drawn."""
     memory: Annotated[float, Gt(0.0)] | None = None
@@ -70,6 +73,8 @@ class Recipe:
     steps: dict[str, Step]
     tree: Plain
     """As written, overrides applied: what `tutelage` writes beside the results."""
+    licenses: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Of inputs, and of `model`, as far as they were stated."""
 
 
 def load(source: str, overrides: Iterable[str] = (), seed: int | None = None) -> Recipe:
@@ -81,6 +86,7 @@ def check(file: Located, name: str, overrides: Iterable[str] = (), seed: int | N
     """The same for a page that was read already."""
     for text in overrides:
         file = file.overridden(text)
+    check_form(file.tree.get("model") if isinstance(file.tree, dict) else None, at(file.name, file.lines, "model"))
     page = build(Page, file.tree, file.name, file.lines)
     seed = page.seed if seed is None else seed
     written, lines = resolved(page.stages, file)
@@ -90,8 +96,12 @@ def check(file: Located, name: str, overrides: Iterable[str] = (), seed: int | N
     steps = {stage: step(stage, tree, file.name, lines) for stage, tree in written.items()}
     if not steps:
         raise UserError(f"{place('stages')}: a recipe needs at least one stage")
+    for owner in page.licenses:
+        if owner not in (*page.inputs, "model"):
+            near = closest(owner, [*page.inputs, "model"])
+            raise UserError(f"{place(f'licenses.{owner}')}: there is no input '{owner}'{near}; a license is an input's, or `model`'s")
     order = check_names(steps, page.inputs, place)
-    recipe = Recipe(name, seed, page.memory, model, inputs, {stage: steps[stage] for stage in order}, file.tree)
+    recipe = Recipe(name, seed, page.memory, model, inputs, {stage: steps[stage] for stage in order}, file.tree, page.licenses)
     check_kinds(recipe, page.inputs, place)
     return recipe
 

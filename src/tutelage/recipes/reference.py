@@ -20,6 +20,7 @@ import numpy as np
 from tutelage.core.files import write_atomic
 from tutelage.data.tree import Tree
 from tutelage.engine.engine import Engine
+from tutelage.models.adapters import Adapter, Peft
 from tutelage.models.roles import Role
 from tutelage.objectives.objective import Objective
 from tutelage.recipes.training import frozen
@@ -37,12 +38,15 @@ def reads(objective: Objective) -> list[str]:
     return [need for need in dict.fromkeys((*objective.needs, *objective.prepare_needs)) if need.endswith("@reference")]
 
 
-def beginning(role: Role, objective: Objective) -> dict[str, Role]:
-    """The reference, where the objective reads one: the policy's own network, without its adapter, where all that is read of it is kept
-    before the first step; a frozen copy where it is read in every step (for the exact KL over the vocabulary, say)."""
+def beginning(role: Role, objective: Objective, adapter: Adapter | None = None) -> dict[str, Role]:
+    """The reference, where the objective reads one: the policy's own network, without its adapter (with it, where it had learnt before),
+    where all that is read of it is kept before the first step; a frozen copy where it is read in every step (for the exact KL over the
+    vocabulary, say)."""
     if not reads(objective):
         return {}
-    return {"reference": Role(role.network) if reads(objective) == [LOGP] else frozen(role)}
+    if reads(objective) != [LOGP]:
+        return {"reference": frozen(role, adapter)}
+    return {"reference": Role(role.network, role.adapter if isinstance(adapter, Peft) else None)}
 
 
 def read_once(work: Work, engine: Engine, trees: Sequence[Tree], steps: Sequence[Sequence[int]]) -> list[Tree]:

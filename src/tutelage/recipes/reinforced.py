@@ -36,7 +36,7 @@ from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
-from tutelage.recipes.training import Machine, TooLong, begin, fitting, frozen, learner, leave, note_voice, policy_of, renderer
+from tutelage.recipes.training import Machine, TooLong, base_of, begin, fitting, frozen, learner, leave, note_voice, policy_of, renderer
 from tutelage.recipes.work import Work
 from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.credit import Crediting
@@ -139,11 +139,12 @@ class Reinforced:
         own = judge.settings.get("adapter") or {}
         begun = judge.parents.get(judge.settings.get("init", ""))  # None: with the recipe's model
         same = begun == (start.hash if isinstance(start, Artifact) else None)
-        return same and isinstance(self.adapter, Lora) and own.get("kind") == "lora" and not own["dora"]
+        plain = isinstance(self.adapter, Lora) and own.get("kind") == "lora" and not own["dora"]
+        return same and plain and own.get("base", "as_is") == base_of(self.adapter)
 
     def reinforce(self, work: Work, how: Learning) -> dict[str, Any]:
         """The stage itself."""
-        model, words = begin(work)
+        model, words = begin(work, self.adapter)
         note_voice(work, model)
         render = renderer(model, words, self.adapter)
         roles = self._roles(learner(model, self.adapter, work.seed), how)
@@ -175,7 +176,7 @@ class Reinforced:
     def _roles(self, policy: Role, how: Learning) -> dict[str, Role]:
         """The reference is kept only where the credit, or a probe, reads it."""
         read = "logp@reference" in how.credit.needs or self.probe_every
-        return {"policy": policy, **({"reference": frozen(policy)} if read else {}), **how.roles(policy)}
+        return {"policy": policy, **({"reference": frozen(policy, self.adapter)} if read else {}), **how.roles(policy)}
 
     def _phases(self, work: Work) -> Phases:
         """Every seed of a recipe samples anew."""

@@ -87,10 +87,9 @@ def lengths(model: Model) -> tuple[Callable[[Prompt], int] | None, int]:
     """How many tokens a prompt has for the model in a folder, and its context; nothing where it is made later."""
     if model.path is None:
         return None, 0
-    from transformers import AutoConfig, AutoTokenizer
-
     from tutelage.data.render import Renderer
+    from tutelage.models.dressing import config_in, tokenizer_in
 
-    limit = getattr(AutoConfig.from_pretrained(str(model.path)), "max_position_embeddings", None)
-    renderer = Renderer(AutoTokenizer.from_pretrained(str(model.path)))
+    limit = getattr(config_in(model.path).get_text_config(), "max_position_embeddings", None)
+    renderer = Renderer(tokenizer_in(model.path))
     return (lambda prompt: len(renderer.prompt(prompt))) if limit else None, limit or 0

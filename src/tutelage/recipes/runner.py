@@ -22,10 +22,13 @@ from tutelage.core.progress import Progress, Silent, clock
 from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
-from tutelage.engine.ranks import ranks
+from tutelage.engine.ranks import company, ranks
+from tutelage.models.adapters import Peft
+from tutelage.recipes import base
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.door import Door
+from tutelage.recipes.licenses import of_folder
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
 from tutelage.recipes.work import Work
@@ -70,16 +73,20 @@ def run(
     first one leads, the others follow.
     """
     if ranks().rank:
-        return follow(recipe, out, strict)
+        with company():
+            return follow(recipe, out, strict)
     shown = progress or Silent()
     began = time.monotonic()
-    with Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
+    recipe = base.looked_up(recipe, out, shown.note)
+    with company(), Run.open(out, recipe=recipe.name, recipe_hash=digest(to_plain(recipe.tree)), create=True) as opened:
         decisions = obey(opened.manifest.get("decisions"), inexact)
+        todo = plan(recipe, opened, strict)
+        if any(item.made is None for item in todo):
+            base.fetched(recipe, shown.note)
         settle(opened, recipe, decisions)
         ranks().wait()
         ran: dict[str, str] = {}
         whole: dict[str, Artifact] = {}
-        todo = plan(recipe, opened, strict)
         if any(item.made is None for item in todo):
             shown.note(said(decisions))
         for number, item in enumerate(todo, 1):
@@ -94,12 +101,44 @@ def run(
 
 
 def settle(opened: Run, recipe: Recipe, decisions: Decisions) -> None:
-    """Note what was decided, and the recipe as it is run, where it isn't noted yet."""
-    if opened.manifest.get("decisions") != to_plain(decisions):
-        opened.update(decisions=to_plain(decisions))
+    """Note what was decided, the model's commit, the sources with their licenses, and the recipe as it is run, where they aren't noted
+    yet."""
+    base.note(recipe, opened)
+    manifest = opened.manifest
+    noted = {**manifest.get("sources", {}), **sources(recipe)}
+    if manifest.get("decisions") != to_plain(decisions) or manifest.get("sources") != noted:
+        opened.update(decisions=to_plain(decisions), sources=noted)
     page = yaml.safe_dump(to_plain(recipe.tree), sort_keys=False, allow_unicode=True, width=140)
     if not (opened.path / RECIPE).exists() or (opened.path / RECIPE).read_text() != page:
         write_atomic(opened.path / RECIPE, page)
+
+
+def sources(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """Whatever stages read from outside, by `name:hash`: what was given, the license that the recipe states, and the model's own card's."""
+    used = {parent for step in recipe.steps.values() for parent in step.parents.values()}
+    said = recipe.licenses
+    noted = {
+        f"{name}:{given.hash}": {"given": given.given, "license": said.get(name, "apache-2.0" if given.synthetic is not None else "")}
+        for name, given in recipe.inputs.items()
+        if name in used
+    }
+    if "model" in used:
+        model = recipe.model
+        license = said.get("model", "own" if model.new else "")  # a new one has only the data behind it
+        noted[f"model:{model.hash}"] = {
+            "given": given_model(recipe),
+            "license": license,
+            "card": of_folder(model.path) if model.path else "",
+        }
+    return noted
+
+
+def given_model(recipe: Recipe) -> str:
+    """The recipe's model as others may load it: a folder's full path, or a hub id without its revision."""
+    model = recipe.model
+    if model.new:
+        return f"new {model.new.new}"
+    return model.hub.repository if model.hub else str(model.path and model.path.resolve())
 
 
 def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]:
@@ -112,6 +151,8 @@ def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]
         inputs = {p: recipe.inputs[p].hash for p in step.parents.values() if p in recipe.inputs}
         if "model" in step.parents.values():
             inputs["model"] = recipe.model.hash
+        if isinstance(adapter := getattr(step.stage, "adapter", None), Peft):
+            inputs["adapter"] = adapter.hash
         hashes[name] = address(step, parents, inputs, recipe.seed, code)
         found = opened.find(name, hashes[name]) if opened else None
         item = Todo(step, hashes[name], parents, inputs, found)
@@ -219,10 +260,14 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> Outcome:
     began = time.monotonic()
     together = ranks()
     together.wait()
+    recipe = base.looked_up(recipe, out, Silent().note)
     opened = Run.view(out)
     decisions = obey(opened.manifest["decisions"], inexact=False)
     whole: dict[str, Artifact] = {}
-    for item in plan(recipe, opened, strict):
+    todo = plan(recipe, opened, strict)
+    if any(item.made is None for item in todo):
+        base.fetched(recipe, Silent().note)  # another machine's cache may lack what the first process has
+    for item in todo:
         if item.made is None:
             together.wait()
             if hasattr(item.step.stage, "machine"):  # only stages that train have it

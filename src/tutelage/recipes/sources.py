@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +9,16 @@ from typing import Literal
 
 from tutelage.core.errors import UserError
 from tutelage.core.rows import hash_file
-from tutelage.core.settings import closest
+from tutelage.core.settings import Plain, closest
 from tutelage.feedback.store import Store
+from tutelage.models.hub.name import HubName, hub_name
+from tutelage.models.hub.snapshot import Snapshot
 
 SYNTHETIC = ("text", "demonstrations", "prompts")
 SYNTHETIC_REVISION = 4
 """Raised when the built-in world writes something else from the same seed."""
 STORES = (".sqlite", ".sqlite3", ".db")
 """Files that are stores of annotations."""
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,25 @@ class New:
 
 @dataclass(frozen=True)
 class Model:
-    """The recipe's `model`: a new one, or a folder in transformers' format (one of the Hugging Face cache for a hub id)."""
+    """The recipe's `model`: a new one, a folder in transformers' format, or a hub id, which recipes/base.py turns into a folder."""
 
     new: New | None = None
     path: Path | None = None
+    """The folder; of a hub id, once it was looked up, the commit's in the cache."""
+    hub: HubName | None = None
+    place: str = "model"
+    """File, line and path, for messages."""
+    snapshot: Snapshot | None = None
+    """Of a hub id that was looked up."""
 
     @cached_property
     def hash(self) -> str:
-        """Of what it is: size and shape, or the folder's files."""
+        """Of what it is: size and shape, the hub's commit, or the folder's files."""
         if self.new:
             return digest(["new", self.new.new, self.new.shape])
+        if self.hub:
+            assert self.snapshot, "a hub id is looked up before it is hashed"
+            return digest(["hub", self.hub.repository, self.snapshot.commit])
         assert self.path
         names = sorted(p for p in self.path.iterdir() if p.is_file() and p.suffix in (".json", ".safetensors", ".model", ".jinja"))
         return digest([[p.name, hash_file(p)] for p in names])
@@ -78,31 +87,29 @@ class Input:
 
 
 def model_of(given: New | str | None, place: str) -> Model:
-    """What `model:` names. Raises UserError for a folder that isn't there or holds no model, and for a hub id that isn't in the cache."""
+    """What `model:` names; the hub isn't asked yet. Raises UserError for a folder that isn't there or holds no model."""
     if given is None:
-        raise UserError(f"{place}: needed by this recipe; give it as model=DIR, a folder in transformers' format")
+        raise UserError(f"{place}: needed by this recipe; give it as model=DIR, a folder in transformers' format, or as a hub id")
     if isinstance(given, New):
         return Model(new=given)
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        folder = _downloaded(given, place)
+        name = hub_name(given)
+        if name is None:
+            raise UserError(f"{place}: there is no folder {given}, and it is no hub id such as Qwen/Qwen3-8B or Qwen/Qwen3-8B@v1.0")
+        return Model(hub=name, place=place)
     if not (folder / "config.json").is_file():
         raise UserError(f"{place}: the folder {given} has no config.json; give a folder that transformers can load")
     return Model(path=folder)
 
 
-def _downloaded(given: str, place: str) -> Path:
-    """The folder of a hub id in the Hugging Face cache, at the revision that was downloaded last as `main`."""
-    from huggingface_hub import snapshot_download  # late: most recipes never ask for it
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    if not HUB_ID.fullmatch(given) or given.startswith("."):
-        raise UserError(f"{place}: there is no folder {given}, and it is no hub id such as Qwen/Qwen3-8B")
-    try:
-        return Path(snapshot_download(given, local_files_only=True))
-    except LocalEntryNotFoundError as absent:
-        fetch = f"hf download {given}"
-        raise UserError(f"{place}: there is no folder {given}, nor is it in the hub's cache here; `{fetch}` brings it") from absent
+def check_form(model: Plain, place: str) -> None:
+    """Raise UserError for a `model:` that asks for code from a hub, which is never run."""
+    if isinstance(model, dict) and ("hub" in model or "trust_remote_code" in model):
+        raise UserError(
+            f"{place}: give a hub's model by its id alone, Qwen/Qwen3-8B@REVISION; code that comes with a model is never run "
+            "(trust_remote_code), so its architecture must be one of transformers' own"
+        )
 
 
 def input_of(name: str, given: str | None, seed: int, place: str) -> Input:

@@ -66,6 +66,13 @@ class Context:
         return self.stages.get(self.stages[self.name].parents()[field])
 
 
+def measured_apart(split: str, context: Context) -> None:
+    """UserError where a stage that learns from all rows stands in one recipe with one that measures on some of them."""
+    reports = [name for name, stage in context.stages.items() if stage.produces == "report"]
+    if split == "all" and reports:
+        raise context.fault("split", f"with split: all nothing is left for {reports[0]} to measure on; take one of the two out")
+
+
 @runtime_checkable
 class Stage(Protocol):
     """A frozen dataclass whose fields are the settings (at most 20)."""

@@ -15,9 +15,10 @@ from tutelage.core.errors import UserError
 from tutelage.core.randomness import stream
 from tutelage.core.text import Prompt
 from tutelage.data.render import Renderer
+from tutelage.engine import checkpoint
 from tutelage.engine.ranks import ranks
 from tutelage.models import adapters, weights
-from tutelage.models.adapters import Adapter, Lora
+from tutelage.models.adapters import Adapter, Lora, Peft
 from tutelage.models.attention import SEPARATE
 from tutelage.models.device import here
 from tutelage.models.heads import ScalarHead
@@ -25,10 +26,12 @@ from tutelage.models.loading import load_role
 from tutelage.models.policy import Policy
 from tutelage.models.precision import Precision, narrow
 from tutelage.models.prefix import Prefix, has_prefix, length
+from tutelage.models.quantized import Base, noted, quantize
 from tutelage.models.readable import attention_for
 from tutelage.models.roles import Role, causal, place, width
 from tutelage.models.speaking import Voice, voice
 from tutelage.models.weights import PREFIX, PREFIX_TOKENS
+from tutelage.recipes.fitted import fitted
 from tutelage.recipes.work import Work
 
 T = TypeVar("T")
@@ -49,11 +52,32 @@ class Machine:
     precision: Literal["auto", "bf16", "autocast", "float32"] = "auto"
     """What networks compute in (models/precision.py). bf16: rounded weights over float32 masters; autocast: float32 weights, rounded in
     each product, slower; float32: nothing is rounded; auto: bf16 or float32, as was decided for this machine when the run began."""
+    shard: Literal["auto", "never", "always"] = "auto"
+    """Under torchrun: share weights, gradients and the optimizer's memory out among processes (models/shards.py), or hold them whole in
+    each. auto: shared out on GPUs where the estimate of a whole stage is above nine tenths of what the smallest has free."""
+    recompute: bool = False
+    """Make a layer's activations again in the backward pass: the same gradient, about a third slower, and only a layer's input is kept."""
+    offload: bool = False
+    """Keep the masters of what is trained, and what the optimizer remembers of it, in the processor's memory: the same steps, slower by the
+    way there and back."""
 
 
-def begin(work: Work, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The weights that the setting `field` names, in float32 (the master copy that is trained)."""
-    return weights.load(_folder(work, field), torch.float32)
+def begin(work: Work, adapter: Adapter | None = None, field: str = "init") -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The weights that the setting `field` names, in float32 (the master copy that is trained); quantized where the adapter says so, from
+    what is in the folder. What had to be chosen for a model from elsewhere is said."""
+    own, base = isinstance(work.start(field), Path), base_of(adapter)
+    told = None if own else lambda line: work.progress.note(f"{work.name}: {line}")
+    if base == "as_is":
+        return weights.load(_folder(work, field), torch.float32, told=told)
+    model, words = weights.load(_folder(work, field), told=told)
+    model = quantize(model, base, here(work.decisions.device)).float()
+    work.progress.note(f"{work.name}: the weights below the adapter are kept in {base}, {noted(model)['base_bits']} bits each")
+    return model, words
+
+
+def base_of(adapter: Adapter | None) -> Base:
+    """What the weights under an adapter are kept in."""
+    return adapter.base if isinstance(adapter, Lora) else "as_is"
 
 
 def speaker(work: Work, field: str) -> tuple[Role, Renderer]:
@@ -91,9 +115,13 @@ def context(model: PreTrainedModel) -> int:
     return int(getattr(model.config, "max_position_embeddings", 1024))
 
 
-def renderer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter | None = None) -> Renderer:
-    """Renders for this model: what doesn't fit its context, of which a learnt prefix takes its share, is refused or cut."""
-    return Renderer(tokenizer, context(model) - (adapter.tokens if isinstance(adapter, Prefix) else 0))
+def renderer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, adapter: Adapter | None = None, longest: int | None = None
+) -> Renderer:
+    """Renders for this model: what doesn't fit its context, of which a learnt prefix takes its share, or is longer than `longest`
+    tokens, is refused or cut."""
+    room = context(model) - (adapter.tokens if isinstance(adapter, Prefix) else 0)
+    return Renderer(tokenizer, room if longest is None else min(room, longest))
 
 
 def fitting(work: Work, rows: Sequence[T], prompt: Callable[[T], Prompt], render: Renderer, too_long: TooLong, room: int = 1) -> list[T]:
@@ -126,13 +154,18 @@ def policy_of(
     """The policy that a stage trains, on the device of the run, reading trees as its networks can, in the precision that was asked for or
     decided. Where either can't be, that is said. Attention of a family's own may hold tables in float32, so such a network computes in
     it."""
+    device = here(work.decisions.device)
+    fit = fitted(work, machine, roles)
     for role in roles.values():
-        place(role, here(work.decisions.device))
+        if not fit.shard:
+            place(role, device)
+        elif role.head is not None:  # networks are brought there layer by layer, as they are shared out
+            role.head.to(device)
     networks = {id(model): model for model in (causal(role.network) for role in roles.values())}
     attention, why = attention_for(networks.values(), machine.attention)
     if why:
         work.progress.note(f"{work.name}: every response is read with its prompt, one by one ({why}): the same numbers, slower")
-    return Policy(roles, words, _precision(work, machine, adapter, attention), attention)
+    return Policy(roles, words, _precision(work, machine, adapter, attention), attention, fit)
 
 
 def _precision(work: Work, machine: Machine, adapter: Adapter | None, attention: str) -> Precision:
@@ -141,7 +174,7 @@ def _precision(work: Work, machine: Machine, adapter: Adapter | None, attention:
     wanted, exact = machine.precision, ""
     if attention == SEPARATE:
         exact = "attention is separate, and a family's own may keep tables in float32"
-    elif isinstance(adapter, Lora) and adapter.dora:
+    elif isinstance(adapter, Lora | Peft) and adapter.dora:
         exact = "DoRA's lengths, once rounded, would not be those of the rounded weights"
     if exact and wanted in ("bf16", "autocast"):
         work.progress.note(f"{work.name}: networks compute in float32, not in {wanted} ({exact})")
@@ -153,14 +186,21 @@ def _precision(work: Work, machine: Machine, adapter: Adapter | None, attention:
 
 
 def learner(model: PreTrainedModel, adapter: Adapter | None, seed: int, head: ScalarHead | None = None) -> Role:
-    """The role that trains: the whole network, or an adapter on it."""
+    """The role that trains: the whole network, or an adapter on it, new or from its folder."""
     if adapter is None:
         return Role(model, None, head, trains=True)
+    if isinstance(adapter, Peft):
+        return Role(adapters.load(model, adapter.folder, "policy"), "policy", head, trains=True)
     return Role(adapters.wrap(model, adapter, "policy", seed), "policy", head, trains=True)
 
 
-def frozen(role: Role) -> Role:
-    """What the role begins as, kept: the same network without the adapter, or a copy where the whole network trains."""
+def frozen(role: Role, adapter: Adapter | None = None) -> Role:
+    """What the role begins as, kept: the same network without the adapter, or with a copy of one that had learnt before; a copy of all
+    where the whole network trains."""
+    if isinstance(adapter, Peft) and role.adapter is not None:
+        network: Any = role.network
+        adapters.duplicate(network, role.adapter, "reference")
+        return Role(role.network, "reference")
     if role.adapter is not None:
         return Role(role.network)
     return Role(copy.deepcopy(role.network))
@@ -184,6 +224,7 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
     """
     assert policy.tokenizer is not None
     read, computed = "separate" if policy.attention == SEPARATE else "packed", policy.precision
+    base = noted(role.network)
     policy.finish()
     if ranks().rank:
         return {}
@@ -199,7 +240,8 @@ def leave(work: Work, policy: Policy, role: Role, head: ScalarHead | None = None
         else:
             whole = model = adapters.merged(network, role.adapter)
     weights.save(model, policy.tokenizer, work.dir / "model", head)
-    for kept in ("checkpoint.pt", "reference.npz"):
-        (work.dir / kept).unlink(missing_ok=True)
-    size = sum(p.numel() for p in model.parameters())
-    return {"attention": read, "precision": computed, "weights": weights.weights_hash(whole), "parameters": size}
+    checkpoint.drop(work.dir)
+    (work.dir / "reference.npz").unlink(missing_ok=True)
+    size, kind = sum(p.numel() for p in model.parameters()), type(model).__name__
+    told = {"weights": weights.weights_hash(whole), "parameters": size, "architecture": kind}
+    return {"attention": read, "precision": computed, **base, **told}

@@ -16,17 +16,21 @@ from tutelage.data.tree import POLICY, Tree
 from tutelage.rollouts.rollout import Reader
 
 Array = NDArray[np.float64]
+ANY = Tree((0,), ((0,),))
+"""Read for company."""
 
 
 @torch.no_grad()
 def read_responses(policy: Reader, trees: Sequence[Tree], needs: Sequence[str], tokens: int = 8192) -> Mapping[str, list[Array]]:
     """For each need, one float64 array per response, in order: [L], or [1] for a score."""
     found: dict[str, list[Array]] = {need: [] for need in needs}
-    for stream in filled(trees, tokens) if needs else ():
-        batch = pack(stream)
+    streams = list(filled(trees, tokens)) if needs else []
+    for batch in map(pack, streams):
         read = policy.read(batch, tuple(needs))
         for need in needs:
             found[need] += _by_response(read[need].double().cpu().numpy(), batch, whole=need.startswith("score"))
+    for _ in range(policy.rounds(len(streams)) - len(streams) if needs else 0):
+        policy.read(pack([ANY]), tuple(needs))  # others still read
     return found
 
 

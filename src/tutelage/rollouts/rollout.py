@@ -99,3 +99,7 @@ class Reader(Protocol):
     """Whatever can be read: `models.policy.Policy`, or a table."""
 
     def read(self, batch: PackedBatch, needs: Sequence[str]) -> Read: ...
+
+    def rounds(self, own: int) -> int:
+        """How often it must be read where this process has `own` things to read: more often, where processes read together."""
+        ...

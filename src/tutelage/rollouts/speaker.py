@@ -28,7 +28,6 @@ class RoleSpeaker:
     """Responses written at the same time; changes no number beyond rounding."""
 
     def generate(self, prompts: Sequence[Sequence[int]], addresses: Sequence[tuple[Key, ...]], sampling: Sampling) -> list[Sampled]:
-        role = self.policy.roles[self.role]
         dtype = torch.bfloat16 if self.policy.precision == "autocast" else None
-        with active(role):
+        with self.policy.speaking(self.role) as role, active(role):
             return Sampler(role.network, self.end, self.rows, dtype).generate(prompts, addresses, sampling)

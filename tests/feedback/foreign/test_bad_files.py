@@ -153,6 +153,51 @@ def test_tables_votes_pairs_and_raw_rows(tmp_path: Path) -> None:
     assert "x.json:1: the field 'guideline' is missing" in fault(tmp_path, raw)
 
 
+@pytest.mark.parametrize(
+    ("sample", "field", "value"),
+    [
+        (samples.arena, "winner", ["model_a"]),
+        (samples.label_studio, "meta", 5),
+        (samples.potato, "tutelage", "x"),
+        (samples.argilla, "metadata", {"tutelage": "[1]"}),
+    ],
+)
+def test_forms_that_no_format_has_are_told_with_their_row(tmp_path: Path, sample: Any, field: str, value: Any) -> None:
+    rows = sample()
+    rows[0][field] = value
+    (tmp_path / "x.json").write_text(json.dumps(rows))
+    try:
+        foreign.read(tmp_path / "x.json")
+    except UserError as error:
+        assert "x.json:1" in str(error)
+
+
+def test_cells_that_hold_lists_and_answers_that_are_numbers(tmp_path: Path) -> None:
+    listed = {"prompt": "Sing", "response": "La", "annotator1": ["yes"], "annotator2": "no"}
+    assert "x.json:1" in fault(tmp_path, [listed])
+    counted = {"question": "How many?", "answers": ["1", "2", "0"], "votes": [{"worker": 1, "answer": 2}]}
+    (tmp_path / "y.json").write_text(json.dumps([counted]))
+    (one,) = foreign.read(tmp_path / "y.json").annotations
+    assert one.answer == {"tiers": [[1], [0, 2]]}
+
+
+def test_records_of_argilla_1_that_nobody_answered_are_passed_over(tmp_path: Path) -> None:
+    answered = samples.argilla_old()
+    (tmp_path / "x.json").write_text(json.dumps([answered[0] | {"preference": []}, *answered]))
+    found = foreign.read(tmp_path / "x.json")
+    assert found.format == "argilla" and len(found.annotations) == 1 and found.passed == {"records without an answer": 1}
+
+
+def test_several_answers_of_nobody_in_particular_are_kept_apart(tmp_path: Path) -> None:
+    record = samples.argilla_old()[0]
+    ranked = record["preference"][0]["value"]
+    record["preference"] = [
+        {"user_id": None, "value": [*ranked[:1], {"rank": n, "value": "response2"}], "status": "submitted"} for n in (1, 2, 3)
+    ]
+    (tmp_path / "x.json").write_text(json.dumps([record]))
+    assert len({a.annotator for a in foreign.read(tmp_path / "x.json").annotations}) == 3
+
+
 def _written(folder: Path, rows: list[dict[str, Any]]) -> Path:
     path = folder / "good.json"
     path.write_text(json.dumps(rows))

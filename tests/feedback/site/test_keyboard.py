@@ -1,5 +1,6 @@
 """By hand, in a real browser: by keyboard alone, without JavaScript, two people at once, by touch; nothing typed is ever lost."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.feedback.site.browsers import chromium, come_in, open_
 from tests.feedback.site.studies import item, opened, served, site_of, study_at
+from tests.feedback.studies import Clock
 from tutelage.core.errors import UserError
 from tutelage.feedback.tasks.ranking import parse_order
 
@@ -124,6 +126,82 @@ def test_what_the_server_did_not_get_waits_in_the_browser(browser, tmp_path):
         done(page, 1, 2)
 
 
+def test_two_tabs_with_one_form_lose_nothing(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=3, k=3))) as site, open_(browser) as context:
+        page, other = come_in(context, site.link("ann-01")), context.new_page()
+        other.goto(site.url)
+        expect(other.locator("html[data-ready]")).to_be_attached()
+        other.keyboard.press("s")
+        done(other, 0, 2)
+        page.keyboard.type("213")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("This form was used already; open the item again.")
+        expect(page.locator("[data-order]")).to_have_value("2 1 3")
+        expect(page.locator("html[data-ready]")).to_be_attached()
+        assert site_of(site.app).store.count == 0
+        page.keyboard.press("Enter")
+        done(page, 1, 3)
+        assert site_of(site.app).store.count == 1
+
+
+def test_a_change_of_an_answer_is_kept_as_it_is_typed(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=2, k=3))) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        page.keyboard.type("123")
+        page.keyboard.press("Enter")
+        done(page, 1, 2)
+        page.goto(f"{site.url}/history")
+        page.get_by_role("link", name="Change").click()
+        page.wait_for_url("**/item/*")
+        expect(page.locator("html[data-ready]")).to_be_attached()
+        refused = []
+        page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+        with page.expect_response("**/draft"):
+            page.keyboard.press("Backspace")
+            page.keyboard.press("Backspace")
+        expect(page.locator("#saved")).to_have_text("saved")
+        page.reload()
+        expect(page.locator("[data-order]")).to_have_value("1")
+        expect(page.locator("html[data-ready]")).to_be_attached()
+        context.set_offline(True)
+        page.keyboard.type("3")
+        expect(page.locator("#saved")).to_contain_text("kept in this browser")
+        context.set_offline(False)
+        page.reload()
+        expect(page.locator("[data-order]")).to_have_value("1 3")
+        expect(page.locator("#saved")).to_have_text("saved")
+        left = "Object.keys(localStorage).filter(name => name.startsWith('draft')).length"
+        until = time.monotonic() + 10
+        while page.evaluate(left) and time.monotonic() < until:
+            page.wait_for_timeout(100)
+        assert page.evaluate(left) == 0 and refused == []
+        page.keyboard.type("2")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{site.url}/")
+        assert site_of(site.app).desk.history("ann-01")[0].said == {"ranking": "A over C over B"}
+
+
+def test_a_draft_that_is_refused_is_not_sent_again(browser, tmp_path):
+    clock = Clock()
+    with served(opened(study_at(tmp_path, items=2, k=3), clock=clock)) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        page.keyboard.type("123")
+        page.keyboard.press("Enter")
+        done(page, 1, 2)
+        page.goto(f"{site.url}/history")
+        page.get_by_role("link", name="Change").click()
+        page.wait_for_url("**/item/*")
+        expect(page.locator("html[data-ready]")).to_be_attached()
+        clock.minutes(11)
+        sent = []
+        page.on("response", lambda answer: sent.append(answer.status) if answer.url.endswith("/draft") else None)
+        page.keyboard.press("Backspace")
+        expect(page.locator("#said")).to_have_text("An answer can be changed for 10 minutes; this one is older.")
+        expect(page.locator("#saved")).to_have_text("not saved, kept in this browser")
+        page.wait_for_timeout(6000)
+        assert sent == [400]
+
+
 def test_keys_rest_while_somebody_types_and_can_be_turned_off(browser, tmp_path):
     with served(opened(study_at(tmp_path, items=2, more="keys: {undo: z, skip: x}"))) as site, open_(browser) as context:
         page = come_in(context, site.link("ann-01"))
@@ -184,6 +262,44 @@ def test_digits_rate_one_response_after_the_other(browser, tmp_path):
         done(page, 1, 2)
         (stored,) = site_of(site.app).store.read()
         assert [stored.answer["values"][place] for place in stored.shown] == [7, 2, 4]
+
+
+def test_a_key_that_is_held_or_pressed_twice_does_one_thing(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=9, k=3))) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        kinds = lambda: [event.kind for event in site_of(site.app).store.events()]  # noqa: E731
+        for n in range(2):
+            page.keyboard.type("123")
+            page.keyboard.press("Enter")
+            done(page, n + 1, 9)
+        for _ in range(15):
+            page.keyboard.down("s")
+            page.wait_for_timeout(60)
+        page.keyboard.up("s")
+        done(page, 2, 8)
+        page.wait_for_timeout(400)
+        assert kinds().count("skip") == 1
+        twice = "for (const n of [1, 2]) document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'u', bubbles: true }))"
+        page.evaluate(twice)
+        page.wait_for_url("**/item/*")
+        page.wait_for_timeout(400)
+        assert kinds().count("undo") == 1
+
+
+def test_arrows_walk_through_choices_that_have_the_focus(browser, tmp_path):
+    with served(opened(study_at(tmp_path, items=2, k=3, questions="[{task: likert}]"))) as site, open_(browser) as context:
+        page = come_in(context, site.link("ann-01"))
+        group = page.locator(".card").nth(1).locator("input[type=radio]")
+        group.nth(2).focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("ArrowRight")
+        expect(group.nth(3)).to_be_checked()
+        page.keyboard.press("ArrowUp")
+        expect(group.nth(2)).to_be_checked()
+        page.keyboard.press("Escape")
+        page.keyboard.press("ArrowDown")  # nobody's: the next response
+        expect(page.locator(".stop-now")).to_be_visible()
+        expect(group.nth(2)).to_be_checked()
 
 
 def test_a_card_is_dragged_and_touched_into_its_place(browser, tmp_path):

@@ -117,3 +117,20 @@ def test_no_answer_waits_for_a_slow_receiver(tmp_path):
             for _ in range(4):
                 answer(client)
             assert time.monotonic() - start < 2.0
+
+
+def test_an_erasure_is_told_with_what_it_emptied(tmp_path):
+    """By the numbers of events, which receivers know them by; the name isn't told again."""
+    receiver = Receiver()
+    with receiving(receiver) as url:
+        app = opened(study_at(tmp_path, items=3))
+        sender = sender_of(app, url, ("annotation", "erased"))
+        assert sender.step() == (0, "")
+        for name in ("ann-01", "ann-02", "ann-01"):
+            answer(TestClient(app, headers=token(app, name)))
+        assert sender.step() == (3, "")
+        site_of(app).people.erase("boss", "ann-01")
+        assert sender.step() == (1, "")
+    *before, last = (json.loads(body) for _, body in receiver.got)
+    assert last["kind"] == "erased" and last["annotator"].startswith("erased-") and "ann-01" not in json.dumps(last)
+    assert last["said"]["numbers"] == [told["number"] for told in before if told["annotator"] == "ann-01"]

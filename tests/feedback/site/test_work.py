@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from tests.feedback.site.studies import come_in, form_in, item, opened, site_of, study_at
+from tests.feedback.site.studies import come_in, field_in, form_in, item, opened, proof_in, site_of, study_at
+from tests.feedback.studies import Clock
+from tutelage.core.errors import Interrupted
 from tutelage.feedback.site.forms import DAY
 
 
@@ -51,6 +53,41 @@ def test_a_form_sent_twice_is_one_answer(tmp_path):
     assert site_of(app).store.count == 1
 
 
+def test_a_form_that_another_tab_used_is_shown_again_with_what_was_written(tmp_path):
+    app = opened(study_at(tmp_path, items=3))
+    ann = come_in(app, "ann-01")
+    here, there = form_in(ann.get("/").text), form_in(ann.get("/").text)
+    ann.post("/skip", data=there)
+    answer = ann.post("/submit", data={**here, "ranking.order": "2143", "note": "a thought"})
+    assert answer.status_code == 409 and "This form was used already; open the item again." in answer.text
+    assert site_of(app).store.count == 0 and "a thought" in answer.text and 'value="2143"' in answer.text
+    ann.post("/submit", data={**form_in(answer.text), "ranking.order": "2143", "note": "a thought"})
+    assert site_of(app).store.count == 1
+    said = ann.post("/submit", data={**here, "ranking.order": "4321"}, headers={"accept": "application/json"})
+    assert said.status_code == 409 and said.json() == {"error": "This form was used already; open the item again."}
+
+
+def test_an_answer_that_comes_too_late_is_kept_and_stands_on_the_page(tmp_path):
+    clock = Clock()
+    app = opened(study_at(tmp_path, items=1), clock=clock)
+    ann, other = come_in(app, "ann-01"), come_in(app, "ann-02")
+    form = form_in(ann.get("/").text)
+    clock.minutes(11)
+    taken = form_in(other.get("/").text)
+    assert other.post("/submit", data={**taken, "ranking.order": "1234"}).status_code == 200
+    answer = ann.post("/submit", data={**form, "ranking.order": "4321", "note": "worth <b>ten</b> minutes"})
+    assert answer.status_code == 400 and "Others have answered this item in the meantime" in answer.text
+    assert (
+        "worth &lt;b&gt;ten&lt;/b&gt; minutes" in answer.text
+        and "4321" in answer.text
+        and form["proof"] not in answer.text.split("<main")[1]
+    )
+    assert answer.text.count("<textarea readonly") == 2
+    with site_of(app).desk.database.reading() as connection:
+        (draft,) = connection.exec_driver_sql("SELECT draft FROM seats WHERE person = 'ann-01'").scalars()
+    assert json.loads(draft) == {"ranking.order": "4321", "note": "worth <b>ten</b> minutes"}
+
+
 def test_skip_undo_and_draft(tmp_path):
     app = opened(study_at(tmp_path, items=3))
     ann = come_in(app, "ann-01")
@@ -68,6 +105,22 @@ def test_skip_undo_and_draft(tmp_path):
     assert form_in(third.text)["item"] not in (first["item"], second["item"])
     kinds = [event.kind for event in site_of(app).store.events()]
     assert kinds == ["annotation", "undo", "annotation", "skip"]
+
+
+def test_undo_pressed_twice_on_one_page_takes_back_one(tmp_path):
+    app = opened(study_at(tmp_path, items=3))
+    ann = come_in(app, "ann-01")
+    assert "There is nothing to undo." in ann.post("/undo", data={**form_in(ann.get("/").text), "last": ""}).text
+    for _ in range(3):
+        page = ann.get("/").text
+        ann.post("/submit", data={**form_in(page), "ranking.order": "1234"})
+    over = ann.get("/").text
+    form = {"proof": proof_in(over), "last": field_in(over, "last")}
+    assert 'value="1 2 3 4"' in ann.post("/undo", data=form).text
+    again = ann.post("/undo", data=form)
+    assert "Nothing more was undone" in again.text and 'value="1 2 3 4"' in again.text
+    assert [event.kind for event in site_of(app).store.events()].count("undo") == 1
+    assert field_in(again.text, "last") != form["last"]
 
 
 def test_an_answer_can_be_changed_for_ten_minutes_and_then_is_kept(tmp_path):
@@ -146,6 +199,42 @@ def test_times_are_whole_milliseconds_within_a_day_or_the_pages_own(tmp_path, se
     ann.post("/submit", data={**form, "ranking.order": "1234", "total_ms": sent, "active_ms": sent})
     (event,) = site_of(app).store.events()
     assert (event.total_ms, event.active_ms) == ((7500, 7500) if kept is None else (kept, kept))
+
+
+def test_without_javascript_every_response_is_named(tmp_path):
+    app = opened(study_at(tmp_path, k=3))
+    ann = come_in(app, "ann-01")
+    page = ann.get("/")
+    refused = ann.post("/submit", data={**form_in(page.text), "ranking.order": "2 1"})
+    assert refused.status_code == 400 and "Response 3 has no rank yet." in refused.text
+    sheet = ann.get("/keys").text
+    assert "name every response, the last one too" in sheet and "left over is last" not in sheet
+    assert "left over is last" in page.text  # the sheet of keys on the page, where the script fills it in
+
+
+def test_a_question_that_is_sent_again_is_asked_once(tmp_path, monkeypatch):
+    app = opened(study_at(tmp_path, items=1))
+    ann = come_in(app, "ann-01")
+    asking = ann.get("/").text.split('action="/ask"')[1]
+    form = {**{name: field_in(asking, name) for name in ("proof", "item", "submit")}, "text": "May both be wrong?"}
+    desk = site_of(app).desk
+    ask = desk.ask
+
+    def cut(*given):
+        ask(*given)
+        raise Interrupted("the line was cut after it was stored")
+
+    monkeypatch.setattr(desk, "ask", cut)
+    away = ann.post("/ask", data=form)
+    assert away.status_code == 503 and "Try again" in away.text
+    monkeypatch.setattr(desk, "ask", ask)
+    again = away.text.split('action="/ask"')[1]
+    assert "Asked." in ann.post("/ask", data={name: field_in(again, name) for name in form}).text
+    assert [talk.text for talk in desk.questions()] == ["May both be wrong?"]
+    other = ann.post("/ask", data={**form, "text": "And may both be right?"})
+    assert other.status_code == 409 and "And may both be right?" in other.text
+    fresh = ann.get("/").text.split('action="/ask"')[1]
+    assert field_in(fresh, "submit") != form["submit"]
 
 
 def test_a_question_goes_to_the_admin_and_the_reply_comes_back(tmp_path):

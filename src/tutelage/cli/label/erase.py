@@ -13,12 +13,15 @@ from tutelage.feedback.consumers import Consumer, consumers
 def command(
     study: Annotated[Path, typer.Argument(help="The study's page, study.yaml.")],
     name: Annotated[str, typer.Argument(help="A pseudonym.")],
-    runs: Annotated[list[Path] | None, typer.Option("--run", help="A run that may have learnt from it; all in runs/ if not given.")] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--run", help="A run that may have learnt from it; all in runs/ if not given, also of another study's NAME."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")] = False,
 ) -> None:
     """Erase what NAME said, for good. Tombstones stay in the place of their events."""
     opened = ready(study)
-    opened.people.find(name)
+    opened.people.check(name)
     held = opened.store.annotators().get(name, 0)
     made = consumers(runs if runs is not None else sorted(path.parent for path in Path("runs").glob("*/manifest.json")), name)
     if not yes:
@@ -28,7 +31,7 @@ def command(
     found = opened.people.erase(HERE, name)
     screen.say(f"{name} is {found.name} now; {found.events:,} events are empty, {len(found.annotations):,} annotations gone.")
     if any(member.name == name for member in opened.study.people):
-        screen.say(f"  {study} still names {name} under people: take the name out, or the next start of the site lets them in again.")
+        screen.say(f"  Take {name} out of people in {study}: a page that names somebody who was erased isn't opened.")
     opened.desk.close()
     tell(made)
 

@@ -1,5 +1,6 @@
 """What `serve` and `invite` share: a study opened for work, and links to it."""
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,9 +28,16 @@ class Opened:
     signer: Signer
 
     def admins(self) -> list[str]:
-        """Who may see the admin's pages; where nobody is, `admin` is made."""
+        """Who may see the admin's pages; where nobody may, `admin` is made, or `admin-2` where there was one: who was revoked stays so."""
         there = [person.name for person in self.people.everyone() if person.role == "admin" and person.active]
-        return there or [self.people.invite(HERE, "admin", "admin").name]
+        return there or [self.people.invite(HERE, self._free("admin"), "admin").name]
+
+    def _free(self, name: str) -> str:
+        """The name, or with the first number that makes it nobody's."""
+        taken = {person.name for person in self.people.everyone()}
+        names = (name, *(f"{name}-{n}" for n in range(2, len(taken) + 3)))
+        gone = self.store.erased(names)
+        return next((one for one in names if one not in taken | gone), f"{name}-{secrets.token_hex(4)}")
 
     def link(self, base: str, name: str) -> str:
         """Somebody's invitation."""

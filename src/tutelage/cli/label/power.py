@@ -23,8 +23,8 @@ def command(
     overlap: Annotated[int | None, typer.Option(help="People per prompt; default 2 for agreement, else 1.")] = None,
     people: Annotated[int | None, typer.Option(help="People in all, with --person-sd.")] = None,
     person_sd: Annotated[float, typer.Option(help="How much people's own rates differ (standard deviation).")] = 0.0,
-    seconds: Annotated[float, typer.Option(help="Per label.")] = 37.0,
-    pay: Annotated[float, typer.Option(help="Per hour.")] = 15.0,
+    seconds: Annotated[float, typer.Option(min=0, help="Per label.")] = 37.0,
+    pay: Annotated[float, typer.Option(min=0, help="Per hour.")] = 15.0,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say how many prompts and labels an interval of that width takes."""

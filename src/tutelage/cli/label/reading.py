@@ -1,11 +1,13 @@
 """Annotations by the name that a command was given: a study, a store, a run's artifact, or a file of any format that can be imported."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.core.errors import UserError
 from tutelage.core.rows import ENDINGS
 from tutelage.feedback import foreign
+from tutelage.feedback.agreement.hours import worked
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.items import read_items
@@ -21,8 +23,8 @@ class Gathered:
     annotations: tuple[Annotation, ...]
     repeats: tuple[Annotation, ...] = ()
     """What people were asked again."""
-    beside: tuple[Annotation, ...] = ()
-    """Gold, practice, screening: work that is paid and teaches nothing."""
+    hours: Mapping[str, float] | None = None
+    """Of each person, where a store knows of all their work."""
     of: int | None = None
     """Sheets wanted, where a study says so."""
     pay_per_hour: float | None = None
@@ -48,8 +50,7 @@ def gathered(place: str) -> Gathered:
 
 def _of_store(store: Store, of: int | None = None, pay_per_hour: float | None = None, currency: str = "$") -> Gathered:
     repeats = store.read(purposes=("repeat",))
-    beside = store.read(purposes=("gold", "practice", "screening"))
-    return Gathered(tuple(store.read()), tuple(repeats), tuple(beside), of, pay_per_hour, currency)
+    return Gathered(tuple(store.read()), tuple(repeats), worked(store), of, pay_per_hour, currency)
 
 
 def _of_study(study: Study) -> Gathered:

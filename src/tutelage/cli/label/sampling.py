@@ -1,13 +1,14 @@
-"""Responses of models to items that have none: sampled once, kept beside the items, never again.
+"""Responses of models to items that have none: each prompt answered once, kept beside the items, and never again.
 
     responses: {from: [runs/demo:sft, models/base], count: 4}        in study.yaml; models lie where the page's other files do
 
-The file's name holds a hash of the items and of this setting, so a changed item or model list is sampled anew and an answer that people
-have judged stays as they saw it. Who said what stands in each response's `by`, which no page shows.
+What was said to which prompt is appended to `ITEMS.responses-KEY.jsonl`, whose name holds a hash of this setting: rows that come later are
+answered then, and what people have judged stays as they saw it. `ITEMS.sampled-KEY.jsonl`, the items with their responses, is made
+from both at each start. Who said what stands in each response's `by`, which no page shows.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from tutelage.cli import screen
 from tutelage.core.errors import UserError
 from tutelage.core.files import write_atomic
-from tutelage.core.rows import Record, hash_file, records
+from tutelage.core.rows import Record, read_rows, records
 from tutelage.core.text import content_id
 from tutelage.feedback.study.items import item
 from tutelage.feedback.study.study import Responses, Study
@@ -30,15 +31,22 @@ def answered(study: Study, folder: Path) -> Study:
     asked = study.responses
     if asked is None:
         return study
-    key = content_id("sampled", hash_file(study.items), [*asked.from_], asked.count, asked.max_tokens, study.seed)
-    path = study.items.with_name(f"{study.items.name.partition('.')[0]}.sampled-{key}.jsonl")
-    if not path.exists():
-        rows = list(records(study.items))
-        empty = [row for row in rows if not item(row).responses]
-        said = dict(zip((row.where for row in empty), sampled(empty, asked, study.seed, folder), strict=True)) if empty else {}
-        lines = [{**row.values, **({"responses": said[row.where]} if row.where in said else {})} for row in rows]
-        write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return replace(study, items=path)
+    key = content_id("sampled", [*asked.from_], asked.count, asked.max_tokens, study.seed)
+    stem = study.items.name.partition(".")[0]
+    kept, made = (study.items.with_name(f"{stem}.{what}-{key}.jsonl") for what in ("responses", "sampled"))
+    rows = [(row, item(row)) for row in records(study.items)]
+    said = {line["prompt"]: line["responses"] for _, line in read_rows(kept)} if kept.exists() else {}
+    fresh = {given.prompt.id: row for row, given in rows if not given.responses and given.prompt.id not in said}
+    if fresh:
+        said |= dict(zip(fresh, sampled(list(fresh.values()), asked, study.seed, folder), strict=True))
+        write_atomic(kept, "".join(_line({"prompt": prompt, "responses": responses}) for prompt, responses in said.items()))
+    lines = (row.values if given.responses else {**row.values, "responses": said[given.prompt.id]} for row, given in rows)
+    write_atomic(made, "".join(map(_line, lines)))
+    return replace(study, items=made)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def sampled(rows: Sequence[Record], asked: Responses, seed: int, folder: Path) -> list[list[dict[str, Any]]]:
@@ -64,6 +72,8 @@ def folder_of(name: str, beside: Path) -> Path:
     folder = screen.stage_of(beside / run, stage).path / "model" if run else beside / name
     if not (folder / "config.json").is_file():
         raise UserError(f"responses: {name}: no model here (config.json is missing); name RUN:STAGE or a model folder")
+    if screen.scores(folder):
+        raise UserError(f"responses: {name}: this model scores what others write; name one that writes")
     return folder
 
 

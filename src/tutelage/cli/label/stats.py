@@ -61,7 +61,7 @@ def command(
     found = summarize(
         given.annotations,
         given.repeats,
-        given.beside,
+        given.hours,
         of=of or given.of,
         pay_per_hour=pay,
         currency=currency or given.currency,

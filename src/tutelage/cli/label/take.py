@@ -1,5 +1,6 @@
 """`tutelage label export`: a store as raw rows, as a training set, or as another tool's file."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,11 +38,14 @@ def command(
     for name in without or ():
         if name not in people:
             raise UserError(f"--without: nobody named {name!r} annotated in {store}{closest(name, people)}")
-    found = list(held.read(tuple(without or ())))
+    found, beside = list(held.read(tuple(without or ()))), Counter[str]()
     if aggregate_ != "none" or minimum_agreement is not None:
-        from tutelage.feedback.aggregate import aggregate  # late: fitting people's reliability imports scipy
+        from tutelage.feedback.aggregate import aggregate, orders  # late: fitting people's reliability imports scipy
 
-        found = aggregate(found, aggregate_, minimum_agreement)
+        ordering = [annotation for annotation in found if orders(annotation)]
+        beside = Counter(annotation.task for annotation in found if not orders(annotation))
+        found = aggregate(ordering, aggregate_, minimum_agreement)
     made = export(found, out, as_, form, aggregate_)
-    rest = "".join(f"; {n:,} without a row: {why}" for why, n in made.without.items())
+    left = [f"; {n:,} left out: nothing to join in {task}" for task, n in beside.items()]
+    rest = "".join([*left, *(f"; {n:,} without a row: {why}" for why, n in made.without.items())])
     screen.say(f"{out}: {made.rows:,} rows of {as_} from {made.annotations:,} annotations (aggregate: {aggregate_}){rest}.")

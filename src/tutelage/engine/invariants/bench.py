@@ -13,11 +13,18 @@ from tutelage.models.attention import TREE
 from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import SCALARS, Policy
 from tutelage.models.prefix import Prefix
+from tutelage.models.quantized import quantize
 from tutelage.models.roles import Role
 
 __all__ = ["ADAPTERS", "SHAPES", "VOCABULARY", "Bench", "adapted", "network", "policy"]
 
-ADAPTERS = {"lora": Lora(rank=4, alpha=8), "dora": Lora(rank=4, alpha=8, dora=True), "prefix": Prefix(tokens=5)}
+ADAPTERS = {
+    "lora": Lora(rank=4, alpha=8),
+    "dora": Lora(rank=4, alpha=8, dora=True),
+    "prefix": Prefix(tokens=5),
+    "nf4": Lora(rank=4, alpha=8, base="nf4"),
+    "int8": Lora(rank=4, alpha=8, base="int8"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ def policy(bench: Bench, needs: Sequence[str], seed: int = 0, same_reference: bo
 
 
 def _role(bench: Bench, seed: int, scalar: bool, trains: bool) -> Role:
-    bare = network(bench, seed)
+    bare, kind = network(bench, seed), ADAPTERS.get(bench.adapter)
+    bare = quantize(bare, kind.base) if isinstance(kind, Lora) else bare
     model = adapted(bare, bench.adapter, seed + 1, bench.noise) if bench.adapter and trains else bare
     head = ScalarHead(WIDTH, bench.dtype) if scalar else None
     if head is not None:

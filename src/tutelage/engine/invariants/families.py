@@ -5,6 +5,7 @@ dtype. Rotary angles stay float32: they are a function of the position alone, th
 """
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import torch
@@ -57,22 +58,15 @@ def clean(model: PreTrainedModel) -> PreTrainedModel:
     """RMSNorm in the model's own dtype, in place."""
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
-            module.forward = _norm(module)  # type: ignore[method-assign]
+            module.forward = MethodType(_norm, module)  # a method, so that a copy of the model computes with its own weights
     return model
 
 
-def _norm(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    gemma = "Gemma" in type(module).__name__
-    epsilon = module.eps if gemma else module.variance_epsilon
-    assert isinstance(epsilon, float)
-
-    def forward(x: Tensor) -> Tensor:
-        normed = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon)
-        gain = module.weight
-        assert isinstance(gain, Tensor)
-        return normed * (1 + gain) if gemma else normed * gain
-
-    return forward
+def _norm(self: Any, x: Tensor) -> Tensor:
+    gemma = "Gemma" in type(self).__name__
+    epsilon: float = self.eps if gemma else self.variance_epsilon
+    normed = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon)
+    return normed * (1 + self.weight) if gemma else normed * self.weight
 
 
 def _size(width: int) -> Size:

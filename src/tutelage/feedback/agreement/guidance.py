@@ -83,9 +83,12 @@ def _disagreeing(votes: Votes, a_P: np.ndarray, b_P: np.ndarray) -> tuple[np.nda
 def _topics(votes: Votes, tags: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
     """Of each tag, which prompts (by number) have it; not those that all or none have."""
     prompts = list(dict.fromkeys(item[0] for item in votes.items))
-    topics = sorted({tag for prompt in prompts for tag in tags.get(prompt, ())})
-    tables = {topic: np.array([topic in tags.get(prompt, ()) for prompt in prompts]) for topic in topics}
-    return {topic: inside_G for topic, inside_G in tables.items() if FEWEST_PROMPTS <= inside_G.sum() <= len(prompts) - FEWEST_PROMPTS}
+    having: dict[str, list[int]] = {}
+    for number, prompt in enumerate(prompts):
+        for tag in set(tags.get(prompt, ())):
+            having.setdefault(tag, []).append(number)
+    common = {tag: at for tag, at in sorted(having.items()) if FEWEST_PROMPTS <= len(at) <= len(prompts) - FEWEST_PROMPTS}
+    return {tag: np.bincount(at, minlength=len(prompts)).astype(bool) for tag, at in common.items()}
 
 
 def _excess(off_P: np.ndarray, group_P: np.ndarray) -> tuple[float, float] | None:

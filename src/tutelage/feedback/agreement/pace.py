@@ -37,7 +37,7 @@ def pace(times: Sequence[datetime], remaining: int | None, now: datetime) -> Pac
     rate = counted / (worked / timedelta(minutes=1))
     elapsed = now - recent[0]
     busy = worked / elapsed if elapsed >= DAY else 1.0
-    finish = None if not remaining else now + timedelta(minutes=remaining / (rate * busy))
+    finish = None if remaining is None or remaining <= 0 else now + timedelta(minutes=remaining / (rate * busy))
     return Pace(rate, finish)
 
 

@@ -41,8 +41,7 @@ def share(values: np.ndarray, clusters: np.ndarray, weights: np.ndarray | None =
     names: list[Hashable] = clusters.tolist()
     found = statistics.mean(values.tolist(), names, level, None if weights is None else weights.tolist())
     if found.clusters > 1 and found.mean in (0.0, 1.0):
-        plain = statistics.rate(round(found.mean) * found.clusters, found.clusters, level)
-        return replace(found, low=plain.low, high=plain.high)
+        return statistics.within(found, 0, 1, level)
     return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 

@@ -4,7 +4,8 @@ Reliability is the share of a person's votes that are right by Dawid-Skene's pos
 somebody else judged too; a person who answers the opposite has nearly none. All shares are clustered by prompt.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ class Person:
     annotations: int
     """Sheets: several questions on one page are one."""
     hours: float
+    """At work, also on what was corrected, taken back or skipped since."""
     seconds: Estimate | None
     """Median per annotation."""
     agreement: Estimate | None
@@ -45,22 +47,28 @@ class Person:
 
 def sheets(annotations: Iterable[Annotation]) -> list[Annotation]:
     """One annotation of each sheet: several questions that were answered together have one time between them, and it is counted once.
-    Annotations that don't say when they were made are sheets of their own."""
+    Where it isn't known when they were made, questions on the same responses that took the same time are one sheet."""
     found: dict[object, Annotation] = {}
+    times = Counter[object]()
     for annotation in annotations:
-        key = (annotation.annotator, annotation.prompt.id, annotation.at) if annotation.at else object()
+        key: tuple[object, ...] = (annotation.annotator, annotation.prompt.id, annotation.at)
+        if not annotation.at:
+            item = (*key, *(r.id for r in annotation.responses), annotation.seconds)
+            question = (*item, annotation.task, annotation.aspect)
+            times[question] += 1
+            key = (*item, times[question])
         found.setdefault(key, annotation)
     return list(found.values())
 
 
-def people(annotations: Sequence[Annotation], votes: Votes, spoken: Sequence[Vote], beside: Sequence[Annotation] = ()) -> list[Person]:
-    """One row for everybody who annotated, by name. `annotations` are one of each sheet; `votes` and `spoken` are those of the question
-    that agreement is about (`spoken` with what was asked again); `beside` counts for hours only."""
+def people(annotations: Sequence[Annotation], votes: Votes, spoken: Sequence[Vote], hours: Mapping[str, float]) -> list[Person]:
+    """One row for everybody who has hours, by name. `annotations` are one of each sheet; `votes` and `spoken` are those of the question
+    that agreement is about (`spoken` with what was asked again)."""
     agreement, reliability = with_others(votes), reliabilities(votes)
     own: dict[str, list[Vote]] = {}
     for vote in spoken:
         own.setdefault(vote.worker, []).append(vote)
-    hours, seconds = _hours([*annotations, *beside]), _seconds(annotations)
+    seconds = _seconds(annotations)
     return [
         Person(
             name,
@@ -98,7 +106,8 @@ def reliabilities(votes: Votes) -> dict[str, Estimate]:
     return {votes.workers[w]: share(right_N[shared.worker_N == w], group_N[shared.worker_N == w]) for w in present}
 
 
-def _hours(annotations: Iterable[Annotation]) -> dict[str, float]:
+def hours_of(annotations: Iterable[Annotation]) -> dict[str, float]:
+    """Hours by person, of annotations that are one of each sheet."""
     total: dict[str, float] = {}
     for annotation in annotations:
         total[annotation.annotator] = total.get(annotation.annotator, 0.0) + annotation.seconds / 3600

@@ -17,6 +17,7 @@ narrower than t s / sqrt(P), however many labels they give. Then the answer is: 
 """
 
 from dataclasses import dataclass
+from itertools import count
 from math import ceil, comb, pi, sin, sqrt
 from typing import Literal
 
@@ -60,7 +61,7 @@ def needed(
     _check(of, half_width, expected, responses, overlap, person_sd)
     sd, pairs = spread(of, expected, responses, overlap, seed)
     z = float(special.ndtri((1 + level) / 2))
-    between = _between(z, half_width, people, person_sd)
+    between = _between(level, half_width, people, person_sd)
     prompts = max(2, ceil(z**2 * sd**2 / (half_width**2 - between**2)))
     for _ in range(50):  # Student's t of as many prompts, not the normal
         t = float(special.stdtrit(prompts - 1, (1 + level) / 2))
@@ -126,12 +127,14 @@ def _sd_of_accuracy(expected: float, overlap: int) -> float:
     return sqrt(within + q * (1 - q) * (2 * q - 1) ** 2)
 
 
-def _between(z: float, half_width: float, people: int | None, person_sd: float) -> float:
+def _between(level: float, half_width: float, people: int | None, person_sd: float) -> float:
     if not people or person_sd == 0:
         return 0.0
-    width = z * person_sd / sqrt(people)
+    if people == 1:
+        raise UserError("one person says nothing of how people differ; ask more, or leave --person-sd out")
+    width = _of_people(level, people, person_sd)
     if width >= half_width:
-        enough = ceil((z * person_sd / half_width) ** 2) + 1
+        enough = next(n for n in count(people + 1) if _of_people(level, n, person_sd) < half_width)
         raise UserError(
             f"{people} people whose rates differ by {person_sd:g} leave an interval of ±{width:.3f} however many labels they give; "
             f"ask at least {enough}"
@@ -152,3 +155,8 @@ def _check(of: Figure, half_width: float, expected: float, responses: int, overl
         raise UserError(f"responses {responses}: 2 to 9 are compared")
     if overlap < 1 or person_sd < 0:
         raise UserError("overlap is at least 1, and a standard deviation at least 0")
+
+
+def _of_people(level: float, people: int, person_sd: float) -> float:
+    """Half of the interval that so many people's own rates leave, by Student's t."""
+    return float(special.stdtrit(people - 1, (1 + level) / 2)) * person_sd / sqrt(people)

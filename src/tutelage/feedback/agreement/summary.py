@@ -21,7 +21,7 @@ from tutelage.feedback.agreement.kappa import kappa
 from tutelage.feedback.agreement.krippendorff import alpha
 from tutelage.feedback.agreement.pace import Pace, pace, said, time_of
 from tutelage.feedback.agreement.pairwise import agreement, ceiling
-from tutelage.feedback.agreement.people import Person, people, sheets
+from tutelage.feedback.agreement.people import Person, hours_of, people, sheets
 from tutelage.feedback.agreement.votes import ORDER, Kind, Votes, by_kind, collected, spoken
 from tutelage.feedback.annotation import Annotation
 
@@ -116,7 +116,7 @@ class Summary:
 def summarize(
     annotations: Sequence[Annotation],
     repeats: Sequence[Annotation] = (),
-    beside: Sequence[Annotation] = (),
+    hours: Mapping[str, float] | None = None,
     of: int | None = None,
     pay_per_hour: float | None = None,
     currency: str = "$",
@@ -124,8 +124,8 @@ def summarize(
     draws: int = DRAWS,
 ) -> Summary:
     """Of annotations (and, apart, of what people were asked again; someone's second annotation of the same among the first counts as
-    that too). `beside`: gold, practice, screening; they count for hours only. `of`: sheets wanted; `now` has the time zone in which a
-    forecast is told. UserError for broken annotations."""
+    that too). `hours`: those of each person, where more is known of them than these annotations (`hours.worked` of a store). `of`: sheets
+    wanted; `now` has the time zone in which a forecast is told. UserError for broken annotations."""
     now = now or datetime.now(UTC).astimezone()
     kinds = by_kind(annotations)
     votes = {kind: collected(spoken(of_it)) for kind, of_it in kinds.items()}
@@ -134,16 +134,17 @@ def summarize(
     asked = spoken([*kinds.get(main, ()), *by_kind(repeats).get(main, ())])
     of_main = votes.get(main, collected([]))
     done = sheets(annotations)
-    rows = people(done, of_main, asked, sheets([*repeats, *beside]))
+    spent = hours_of([*done, *sheets(repeats)]) if hours is None else hours
+    rows = people(done, of_main, asked, {**dict.fromkeys((annotation.annotator for annotation in done), 0.0), **spent})
     times = [time for annotation in done if (time := time_of(annotation.at))]
-    hours = sum(person.hours for person in rows)
+    total = sum(person.hours for person in rows)
     tags = {annotation.prompt.id: tuple(annotation.prompt.tags.values()) for annotation in annotations}
     return Summary(
         done=len(done),
         of=of,
         pace=pace(times, None if of is None else of - len(done), now),
-        hours=hours,
-        cost=None if pay_per_hour is None else hours * pay_per_hour,
+        hours=total,
+        cost=None if pay_per_hour is None else total * pay_per_hour,
         currency=currency,
         now=now,
         questions=tuple(question(kind, votes[kind], draws) for kind in order),

@@ -192,7 +192,7 @@ def _order(annotation: Annotation, signals: Sequence[Signal]) -> Iterator[Vote]:
             continue
         item = (annotation.prompt.id, responses[a].id, responses[b].id, *_aspect(annotation))
         longer = log((1 + len(responses[a].text)) / (1 + len(responses[b].text)))
-        earlier = 1 if screen[a] < screen[b] else -1
+        earlier = 0 if not annotation.shown else 1 if screen[a] < screen[b] else -1  # 0: what stood first isn't known
         yield Vote(annotation.annotator, item, label, annotation.weight, earlier, longer, annotation.seconds)
 
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol, cast
 from tutelage.core.building import closest
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, records
+from tutelage.feedback.agreement.pace import time_of
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.given import Given, Passed
 from tutelage.feedback.tasks import answer_of
@@ -122,13 +123,24 @@ def write(annotations: Iterable[Annotation], name: str) -> list[Row]:
 def _row(form: Format, record: Record, name: str, given: Given) -> Iterator[Annotation | Passed]:
     if not form.recognize(record.values):
         raise UserError(f"{record.where}: this row is not of the format {name}; it has {', '.join(record.values) or 'no fields'}")
-    for one in form.read(record, given):
-        if isinstance(one, Annotation):
-            try:
-                answer_of(one)
-            except UserError as error:
-                raise UserError(f"{record.where}: {error}") from None
-        yield one
+    try:
+        for one in form.read(record, given):
+            if isinstance(one, Annotation):
+                _check(one, record)
+            yield one
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:  # files can be broken in more ways than forms can say
+        raise UserError(f"{record.where}: a field of this row has a form that {name} doesn't have ({error!r})") from error
+
+
+def _check(one: Annotation, record: Record) -> None:
+    """UserError unless answer, weight and time are such."""
+    try:
+        answer_of(one)
+        time_of(one.at)
+    except UserError as error:
+        raise UserError(f"{record.where}: {error}") from None
+    if isinstance(one.weight, bool) or not one.weight >= 0:
+        raise UserError(f"{record.where}: the weight {one.weight!r} is no number from 0 up")
 
 
 def _lost(annotation: Annotation, back: Sequence[Annotation], name: str) -> str:

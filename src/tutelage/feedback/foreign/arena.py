@@ -34,7 +34,7 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     """One pair a battle."""
     row = record.values
     winner = row.get("winner")
-    if winner not in WINNERS:
+    if not isinstance(winner, str) or winner not in WINNERS:
         raise record.error("winner", f"{winner!r} is no vote; a vote is one of {', '.join(WINNERS)}")
     sides = [messages(record, f"conversation_{side}") for side in "ab"]
     for side, said in zip("ab", sides):

@@ -20,6 +20,7 @@ from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, by_item, rounds
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged, squeezed
 from tutelage.feedback.questions import Said, Told, said_of, stem_of, understood, word
 
+SUGGESTED = ("-suggestion", ".suggestion", "-suggestion-metadata")
 WORDS = ("yes", "no", "true", "false", "good", "bad", "tie", "bothbad", "neither", "positive", "negative")
 OWN = ("id", "_server_id", "status", "inserted_at", "updated_at", "score", "vectors", "metadata", "external_id")
 
@@ -28,13 +29,13 @@ def recognize(row: Row) -> bool:
     """Records with `fields` and `responses`, flattened ones, those of 1.x."""
     if isinstance(row.get("fields"), dict) and isinstance(row.get("responses"), dict | list | type(None)):
         return "annotations" not in row
-    return any(name.endswith(".responses.users") for name in row) or bool(_old(row))
+    return any(name.endswith(".responses.users") for name in row) or bool(_old(row)) or _unanswered(row)
 
 
 def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     """One annotation for each person and question."""
     fields, responses, metadata = _parts(record)
-    if not responses:
+    if not any(responses.values()):
         yield Passed(record.where, "records without an answer")
         return
     tags = tags_of(record.values, "id") | {k: v for k, v in metadata.items() if isinstance(v, str) and k != BESIDE}
@@ -49,7 +50,9 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
             if one.get("status") in ("draft", "discarded"):
                 yield Passed(record.where, f"answers with the status {one['status']}")
             elif one.get("value") is not None:
-                person = ANONYMOUS if one.get("user_id") in (None, "None") else annotator(record, one["user_id"], f"{where}.user_id")
+                person = annotator(record, one["user_id"], f"{where}.user_id") if one.get("user_id") not in (None, "None") else ANONYMOUS
+                if person == ANONYMOUS and any(known.question == question for known in by_person.get(person, ())):
+                    person = f"{ANONYMOUS}-{number + 1}"  # several answers of nobody in particular are several people's
                 by_person.setdefault(person, []).append(_said(record, on, question, one["value"], f"{where}.value"))
     for person, said in by_person.items():
         flags = tuple(
@@ -98,7 +101,7 @@ def _parts(record: Record) -> tuple[dict[str, Any], dict[str, list[dict[str, Any
             answers[question] = cast(list[dict[str, Any]], found)
         metadata = row.get("metadata")
         return cast(dict[str, Any], row["fields"]), answers, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {}
-    answers = _flat(record) or _old(row)
+    answers = _flat(record) or _old(row) or {name: [] for name, value in row.items() if value == []}
     questions = {name for question in answers for name in row if name == question or name.startswith((f"{question}.", f"{question}-sug"))}
     fields = {name: value for name, value in row.items() if name not in questions and name not in OWN and value is not None}
     return fields, answers, {}
@@ -128,6 +131,11 @@ def _old(row: Row) -> dict[str, list[dict[str, Any]]]:
             if all(isinstance(one, dict) and {"user_id", "value"} <= set(cast(dict[str, Any], one)) for one in ones):
                 found[name] = cast(list[dict[str, Any]], ones)
     return found
+
+
+def _unanswered(row: Row) -> bool:
+    """A record of 1.x that nobody answered: an empty list with the suggestions to the same question beside it."""
+    return any(value == [] and any(f"{name}{end}" in row for end in SUGGESTED) for name, value in row.items())
 
 
 def _said(record: Record, on: Judged, question: str, value: Any, where: str) -> Said:

@@ -84,7 +84,7 @@ def _two(record: Record, on: Judged, column: str, value: Any) -> tuple[str, dict
 
 
 def _one(record: Record, column: str, value: Any) -> tuple[str, dict[str, Any], str]:
-    if value in COMPLIANCE:
+    if isinstance(value, str) and value in COMPLIANCE:
         return "score", {"values": [COMPLIANCE[value]], "low": 0.0, "high": 1.0}, "compliance"
     if isinstance(value, bool) or (isinstance(value, str) and value.lower() in (*GOOD, *BAD)):
         return "binary", {"good": [value if isinstance(value, bool) else value.lower() in GOOD]}, "overall"

@@ -27,7 +27,8 @@ Pairs = Mapping[tuple[int, int], int]
 
 def recognize(row: Row) -> bool:
     """Rows with a list of preferences and several predictions or responses."""
-    return isinstance(row.get("preference"), list) and all(type(one) is int for one in cast(list[Any], row["preference"]))
+    given = row.get("preference")
+    return isinstance(given, list) and given != [] and all(type(one) is int for one in cast(list[Any], given))
 
 
 def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:

@@ -106,7 +106,7 @@ def _answer(record: Record, on: Judged, word: Any, where: str) -> tuple[str, dic
         return "pair", {"winner": "tie" if is_tie(str(word)) else "both_bad"}
     texts = [r.text for r in on.responses]
     counted = re.fullmatch(r"ans(?:wer)?_([0-9]+)", str(word))
-    place = int(counted[1]) if counted else texts.index(word) if texts.count(str(word)) == 1 else on.place(str(word))
+    place = int(counted[1]) if counted else texts.index(str(word)) if texts.count(str(word)) == 1 else on.place(str(word))
     if place is None or not 0 <= place < k:
         raise record.error(where, f"{word!r} is none of the {k} answers; write ans_0 to ans_{k - 1}, or an answer's own text")
     if k == 2:

@@ -12,14 +12,15 @@ from starlette.types import Scope
 
 from tutelage.feedback.site import problems
 from tutelage.feedback.site.guard import Guard
-from tutelage.feedback.site.pages import COMMANDS, Pages, static_path
-from tutelage.feedback.site.routes import admin, api, own, screening, work
+from tutelage.feedback.site.pages import Pages, static_path
+from tutelage.feedback.site.routes import admin, api, api_admin, own, screening, work
 from tutelage.feedback.site.signing import Signer
 from tutelage.feedback.site.site import Site
 from tutelage.feedback.site.state import Figures
 from tutelage.feedback.site.webhooks import Hook, Sender
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.desk import Desk
+from tutelage.feedback.study.keys import COMMANDS
 from tutelage.feedback.study.people import People
 from tutelage.feedback.study.study import Study
 
@@ -27,16 +28,16 @@ from tutelage.feedback.study.study import Study
 def build(study: Study, store: Store, desk: Desk, secret: str, secure: bool = False) -> FastAPI:
     """The app; `secure` where people come by https."""
     pages = Pages(study.title, {**COMMANDS, **study.keys})
-    site = Site(
-        study, store, desk, People(study, store, desk.clock), Signer(secret), pages, Figures(study, store, desk), secure, clock=desk.clock
-    )
+    signer = Signer(secret, desk.longest())
+    figures = Figures(study, store, desk)
+    site = Site(study, store, desk, People(study, store, desk.clock), signer, pages, figures, secure, clock=desk.clock)
     app = FastAPI(title=study.title, description=api.ABOUT, docs_url=None, redoc_url=None, lifespan=telling)
     app.state.site = site
-    for routes in (work, own, admin, screening, api):
+    for routes in (work, own, admin, screening, api, api_admin):
         app.include_router(routes.router)
     app.mount(static_path(), Kept(directory=Path(str(files("tutelage.feedback.site") / "static"))))
     problems.add_to(app)
-    app.add_middleware(Guard, refuse=problems.too_large)
+    app.add_middleware(Guard, too_large=problems.too_large, foreign=problems.foreign, broken=problems.broken)
     return app
 
 

@@ -1,7 +1,9 @@
-"""What every answer carries and every request must pass, before any page sees it: headers, the size of a body.
+"""What every answer carries and every request must pass, before any page sees it: headers, where a POST comes from, the size of a body.
 
 Nothing inline runs (`script-src 'self'`), nothing is fetched from elsewhere, no other site may frame a page or learn from the
-Referer which invitation was opened.
+Referer which invitation was opened. A form that another site sends here is refused by what the browser says of it (Sec-Fetch-Site), also
+one that holds a good link: else a stranger's page could sign somebody in as the stranger. What says nothing (programs, http without TLS
+beyond this machine) passes: there the form's proof stands alone.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -34,31 +36,53 @@ HEADERS = {
 }
 
 
+OURS = (b"same-origin", b"none")
+"""What a browser says of a POST that one of our pages sent, or a person by hand."""
+
+
 @dataclass(frozen=True)
 class Guard:
-    """ASGI: adds HEADERS to every answer, keeps answers about people out of caches, and asks `refuse` for the answer to a body above
-    LARGEST."""
+    """ASGI: adds HEADERS to every answer, one to a fault of ours too, and keeps answers about people out of caches."""
 
     app: App
-    refuse: App
+    too_large: App
+    """Answers a body above LARGEST."""
+    foreign: App
+    """Answers a POST from another site's page."""
+    broken: App
+    """Answers where the app raised; the exception goes on to whoever serves it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
+        begun = False
+
         async def guarded(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 there = {name.lower() for name, _ in message["headers"]}
                 added = HEADERS if b"cache-control" in there else {**HEADERS, "cache-control": "no-store"}
                 message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in added.items())]
             await send(message)
 
+        try:
+            await self._admit(scope, receive, guarded)
+        except Exception:
+            if not begun:
+                await self.broken(scope, receive, guarded)
+            raise
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in ("GET", "HEAD"):
-            return await self.app(scope, receive, guarded)
+            return await self.app(scope, receive, send)
+        if any(name == b"sec-fetch-site" and value not in OURS for name, value in scope["headers"]):
+            return await self.foreign(scope, receive, send)
         body = await _body(receive)
         if body is None:
-            return await self.refuse(scope, receive, guarded)
-        return await self.app(scope, _once(body, receive), guarded)
+            return await self.too_large(scope, receive, send)
+        return await self.app(scope, _once(body, receive), send)
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -22,6 +22,7 @@ NOTHING: Mapping[str, Any] = {
     "here": "",
     "pages": (),
     "again": None,
+    "wrote": {},
 }
 
 
@@ -40,8 +41,6 @@ class Pages:
         return HTMLResponse(self._environment.get_template(name).render(context), status)
 
 
-COMMANDS: Mapping[str, str] = {"undo": "u", "skip": "s", "flags": "f", "guideline": "g", "columns": "c", "ask": "q", "help": "?"}
-"""What single keys do by default; a study's `keys` may say otherwise."""
 MEANINGS: Mapping[str, str] = {
     "undo": "undo the last answer",
     "skip": "skip this one",

@@ -1,10 +1,11 @@
 """What goes wrong, said to the person: a page in words, or the same sentence as JSON; never a trace, never a lost answer.
 
-Where the database is away while an answer comes in, the page that says so holds the answer and sends it again, under the same token,
-so that nothing is stored twice.
+What was written in a form that is refused stands on the page that refuses it. Where the database is away while an answer comes in,
+the page that says so holds the answer and sends it again, under the same token, so that nothing is stored twice.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -19,14 +20,18 @@ from tutelage.feedback.site.guard import LARGEST, Receive, Scope, Send
 from tutelage.feedback.site.signing import Refused
 from tutelage.feedback.site.site import site_of
 from tutelage.feedback.site.visitors import NotAllowed, SignedOut, TooOften
+from tutelage.feedback.study.arrival import Used
 
 AWAY = "The database can't be reached, so nothing was stored. Try again in a moment; if it goes on, tell whoever runs the study."
+TEXTS = ("text", "note", "reason")
+NOTHING_WRITTEN: Mapping[str, str] = {}
 log = logging.getLogger("tutelage.site")
 
 
 def add_to(app: FastAPI) -> None:
     """Answer each kind of fault."""
-    app.add_exception_handler(UserError, lambda request, error: say(request, 400, "That didn't work", str(error)))
+    app.add_exception_handler(UserError, lambda request, error: refused(request, 400, error))
+    app.add_exception_handler(Used, lambda request, error: refused(request, 409, error))
     app.add_exception_handler(Refused, lambda request, error: say(request, 403, "This doesn't open anything", str(error)))
     app.add_exception_handler(SignedOut, lambda request, error: say(request, 401, "You are not signed in", str(error)))
     app.add_exception_handler(NotAllowed, lambda request, error: say(request, 403, "Not allowed", str(error)))
@@ -35,24 +40,45 @@ def add_to(app: FastAPI) -> None:
     app.add_exception_handler(SQLAlchemyError, away)
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(
-        Exception, lambda request, error: say(request, 500, "A fault of ours", "It is noted. Nothing that was saved is lost.")
-    )
 
 
-def say(request: Request, status: int, headline: str, sentence: str, again: Form | None = None) -> Response:
+def refused(request: Request, status: int, error: Exception) -> Response:
+    """What can't be done, with what was written for it."""
+    return say(request, status, "That didn't work", str(error), wrote=written(posted(request)))
+
+
+def posted(request: Request) -> Form | None:
+    """The form of a POST, where it was read."""
+    return getattr(request.state, "form", None) if request.method == "POST" else None
+
+
+def written(form: Form | None) -> dict[str, str]:
+    """The fields of a form that somebody wrote or picked: those of a question, and texts beside it."""
+    values: Mapping[str, str] = form.values if form else {}
+    return {name: value for name, value in values.items() if value.strip() and ("." in name or name in TEXTS)}
+
+
+def say(
+    request: Request, status: int, headline: str, sentence: str, again: Form | None = None, wrote: Mapping[str, str] = NOTHING_WRITTEN
+) -> Response:
     """One sentence, as a page or as JSON."""
     if request.url.path.startswith("/api/") or "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": sentence}, status)
-    values = {"headline": headline, "sentence": sentence, "again": again and {"path": request.url.path, "values": again.values}}
+    values = {
+        "headline": headline,
+        "sentence": sentence,
+        "again": again and {"path": request.url.path, "values": again.values},
+        "wrote": wrote,
+    }
     return site_of(request).pages.render("problem.jinja", status, values)
 
 
 def away(request: Request, error: Exception) -> Response:
     """The database is away: nothing is lost that the page still holds."""
-    log.error("%s %s: %s", request.method, request.url.path, error)
-    form = getattr(request.state, "form", None) if request.method == "POST" else None
-    answer = say(request, 503, "Not saved yet", AWAY, form)
+    # The path as the route spells it: one that was asked for may hold a link that is good; and of an error no values of a statement.
+    asked = getattr(request.scope.get("route"), "path", "a page that there isn't")
+    log.error("%s %s: %s", request.method, asked, getattr(error, "orig", None) or error)
+    answer = say(request, 503, "Not saved yet", AWAY, posted(request))
     answer.headers["Retry-After"] = "5"
     return answer
 
@@ -77,6 +103,17 @@ def http(request: Request, error: Exception) -> Response:
         405: ("Not that way", "This address can't be asked like that."),
     }.get(status, ("That didn't work", str(getattr(error, "detail", ""))))
     return say(request, status, headline, sentence)
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: the answer where something raised that nobody foresaw."""
+    await say(Request(scope), 500, "A fault of ours", "It is noted. Nothing that was saved is lost.")(scope, receive, send)
+
+
+async def foreign(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI: the answer to a POST from another site's page."""
+    sentence = "This was sent by a page of another site. If you meant it, open our own page and do it there."
+    await say(Request(scope), 403, "Not from here", sentence)(scope, receive, send)
 
 
 async def too_large(scope: Scope, receive: Receive, send: Send) -> None:

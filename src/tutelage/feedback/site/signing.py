@@ -23,6 +23,9 @@ Purpose = Literal["invitation", "session", "token"]
 LASTS: dict[Purpose, int] = {"invitation": 14 * 86400, "session": 30 * 86400, "token": 180 * 86400}
 """Seconds after which each expires."""
 
+FILLING = b"\0"
+"""What no item's name has."""
+
 
 class Refused(Exception):
     """A link, cookie or token that proves nothing; one sentence for the person who shows it."""
@@ -44,6 +47,8 @@ class Signer:
     """Signs and reads with one secret."""
 
     secret: str
+    width: int = 0
+    """Bytes to which an item's name is filled before it is hidden, so that a reference's length tells nothing: those of the longest."""
 
     def sign(self, purpose: Purpose, claim: Claim) -> str:
         """A text for a URL, a cookie or a header."""
@@ -71,7 +76,7 @@ class Signer:
     def hide(self, person: str, item: str) -> str:
         """An item as this person's pages name it: it can be read back, but says nothing, is no other person's, and can't be made up.
         (The synthetic initialization vector of RFC 5297, with HMAC in the place of AES.)"""
-        text = item.encode()
+        text = item.encode().ljust(self.width, FILLING)
         tag = self._digest(f"item:{person}:".encode() + text)[:12]
         return urlsafe_b64encode(tag + self._covered(tag, text)).decode().rstrip("=")
 
@@ -80,7 +85,7 @@ class Signer:
         try:
             raw = urlsafe_b64decode(reference + "=" * (-len(reference) % 4))
             tag, text = raw[:12], self._covered(raw[:12], raw[12:])
-            item = text.decode()
+            item = text.rstrip(FILLING).decode()
         except (ValueError, UnicodeError):
             raise Refused("There is no such item here, or it is not yours.") from None
         if not hmac.compare_digest(tag, self._digest(f"item:{person}:".encode() + text)[:12]):

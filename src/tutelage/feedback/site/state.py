@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from tutelage.core.statistics import Estimate
+from tutelage.feedback.agreement.hours import worked
 from tutelage.feedback.agreement.people import Person
 from tutelage.feedback.agreement.summary import Summary, summarize
 from tutelage.feedback.annotation import Annotation
@@ -46,7 +47,7 @@ class Figures:
     study: Study
     store: Store
     desk: Desk
-    _held: tuple[float, str, Summary, list[Annotation]] | None = None
+    _held: tuple[float, int, Summary, list[Annotation]] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def now(self) -> tuple[Summary, list[Annotation]]:
@@ -55,13 +56,13 @@ class Figures:
             held, moment = self._held, time.monotonic()
             if held is not None and moment - held[0] < REST:
                 return held[2], held[3]
-            stamp = self.store.hash
+            stamp = self.store.last
             if held is None or held[1] != stamp:
                 annotations = list(self.store.read())
                 found = summarize(
                     annotations,
                     list(self.store.read(purposes=("repeat",))),
-                    list(self.store.read(purposes=("gold", "practice", "screening"))),
+                    worked(self.store),
                     of=self.wanted(),
                     pay_per_hour=self.study.pay_per_hour,
                     currency=self.study.currency,
@@ -76,7 +77,11 @@ class Figures:
         with self.desk.database.reading() as connection:
             if connection is None:
                 return None
-            people = connection.execute(sa.select(sa.func.sum(items.c.wanted)).where(items.c.role == "work")).scalar()
+            people = connection.execute(
+                sa.select(sa.func.sum(sa.case((items.c.wanted < items.c.answers, items.c.answers), else_=items.c.wanted))).where(
+                    items.c.role == "work"
+                )
+            ).scalar()
         return int(people or 0) or None
 
 

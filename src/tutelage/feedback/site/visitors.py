@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request, Response, Security
+from fastapi.security import HTTPBearer
 
 from tutelage.core.errors import UserError
 from tutelage.feedback.site.forms import Form, Sent
@@ -101,6 +102,8 @@ def _paced(site: Site, person: Person) -> None:
         raise TooOften(wait)
 
 
+BEARER = Security(HTTPBearer(auto_error=False, description="A token from the page 'You'."))
+"""Says in /openapi.json how a program shows who it is; `program` is what looks."""
 Me = Annotated[Visitor, Depends(visitor)]
 Program = Annotated[Visitor, Depends(program)]
 

@@ -108,7 +108,7 @@ def event_of(row: Any) -> Event:
     content: dict[str, Any] = json.loads(row.content)
     plain = content.pop("annotation", None)
     suffix = row.id.removeprefix(f"{row.submit}-")
-    own = suffix == row.id or not suffix.isdigit()
+    own = suffix == row.id or not suffix.isdecimal()
     return Event(
         submit=row.submit,
         kind=row.kind,

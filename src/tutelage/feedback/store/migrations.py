@@ -1,7 +1,8 @@
 """From an older store to today's: each step a function, all of them in the transaction that found the older schema.
 
 A step is whole or not at all, and keeps every annotation, so a store has the same hash before and after. Schema 1 was one table of
-annotations; schema 2 has events and the tables of a study.
+annotations; schema 2 has events and the tables of a study; schema 3 remembers erased names, and its tombstones hold no id of what was
+said.
 """
 
 import json
@@ -14,10 +15,11 @@ from tutelage.core.errors import UserError
 from tutelage.feedback.annotation import from_plain
 from tutelage.feedback.metadata import METADATA
 from tutelage.feedback.store import tables
+from tutelage.feedback.store.erasure import unname
 from tutelage.feedback.store.events import formless, row_of
 from tutelage.feedback.study import tables as study
 
-OURS = (tables.schema, tables.events, study.items, study.contents, study.people, study.seats, study.actions)
+OURS = (tables.schema, tables.events, tables.erased_names, study.items, study.contents, study.people, study.seats, study.actions)
 BATCH = 1000
 
 
@@ -63,6 +65,14 @@ def _to_2(connection: sa.Connection) -> None:
     connection.exec_driver_sql("DROP TABLE annotations")
 
 
-STEPS: Mapping[int, Callable[[sa.Connection], Any]] = {1: _to_2}
+def _to_3(connection: sa.Connection) -> None:
+    """Tombstones lose what could be guessed from."""
+    METADATA.create_all(connection)
+    e = tables.events.c
+    unname(connection, e.kind == "erased")
+    connection.execute(tables.events.update().where(e.kind == "erased").values(annotation=None))
+
+
+STEPS: Mapping[int, Callable[[sa.Connection], Any]] = {1: _to_2, 2: _to_3}
 """By the schema that each begins with."""
 SCHEMA = max(STEPS) + 1

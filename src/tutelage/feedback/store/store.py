@@ -10,7 +10,6 @@ superseded nor erased, each id once. `events` has all that ever happened.
 """
 
 import json
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ import sqlalchemy as sa
 from tutelage.core.errors import UserError
 from tutelage.core.text import content_id
 from tutelage.feedback.annotation import Annotation, from_plain
+from tutelage.feedback.store import erasure
 from tutelage.feedback.store import events as rows
 from tutelage.feedback.store.database import Database
 from tutelage.feedback.store.events import LEARNT, Event, Kind, Purpose, event_of, formless, live, row_of
@@ -49,11 +49,13 @@ class Store:
             raise UserError(f"{self.place}: there is no such store of annotations")
 
     def append(self, annotations: Iterable[Annotation], purpose: Purpose = "machine") -> int:
-        """Add those that are not there yet, all or none of them, none of which came through a form; how many were new."""
+        """Add those that are not there yet, all or none of them, none of which came through a form; how many were new. UserError
+        where one is by somebody who was erased here."""
         new = {a.id: row_of(formless(a, purpose)) for a in annotations}
         if not new:
             return 0
         with self.database.turn() as connection:
+            erasure.refuse(connection, {row["annotator"] for row in new.values()}, self.place)
             ids = list(new)
             for start in range(0, len(ids), MANY):
                 there = connection.execute(sa.select(events.c.id).where(events.c.id.in_(ids[start : start + MANY])))
@@ -115,13 +117,31 @@ class Store:
 
     def erase(self, annotator: str) -> int:
         """Empty all that one person said: their events stay as tombstones of kind "erased", by "erased-" and 8 hex digits; nothing else
-        changes. How many. UserError for somebody who isn't there."""
+        changes, and the name is never given again. How many. UserError for somebody who isn't there."""
         with self.database.turn() as connection:
-            found = erase(connection, annotator, tombstone())
-        if not found:
-            raise UserError(f"{self.place}: there is nothing of {annotator!r}")
+            found = erasure.erase(connection, annotator, erasure.tombstone())
+            if not found:
+                raise UserError(f"{self.place}: there is nothing of {annotator!r}")
         self.database.tidy()
-        return found
+        return len(found)
+
+    def erased(self, names: Iterable[str]) -> set[str]:
+        """Those of the names that were erased here."""
+        with self.database.reading() as connection:
+            return set() if connection is None else erasure.erased(connection, names)
+
+    def active_ms(self) -> dict[str, int]:
+        """Milliseconds that each person was at work on answers and skips of forms, by name: each submit once, superseded or not."""
+        e = events.c
+        each = sa.select(e.annotator, sa.func.max(e.active_ms).label("ms")).where(e.kind.in_(("annotation", "skip")), e.id != e.submit)
+        submits = each.group_by(e.annotator, e.submit).subquery()
+        query = sa.select(submits.c.annotator, sa.func.sum(submits.c.ms).label("ms")).group_by(submits.c.annotator)
+        return {row.annotator: int(row.ms) for row in self._rows(query)}
+
+    @property
+    def last(self) -> int:
+        """The number of the last event; 0 where nothing happened yet."""
+        return next((int(row.last) for row in self._rows(sa.select(sa.func.max(events.c.number).label("last"))) if row.last), 0)
 
     @property
     def count(self) -> int:
@@ -136,17 +156,6 @@ class Store:
         with self.database.reading(streamed=True) as connection:
             if connection is not None:
                 yield from connection.execute(query)
-
-
-def tombstone() -> str:
-    """A name that says nothing of whose it was: drawn, not made of the old one, which could be guessed."""
-    return f"erased-{secrets.token_hex(4)}"
-
-
-def erase(connection: sa.Connection, annotator: str, name: str) -> int:
-    """Empty the events of one person within a turn, `name` in the place of theirs; how many there were."""
-    emptied = events.update().where(events.c.annotator == annotator).values(kind="erased", annotator=name, content="{}")
-    return connection.execute(emptied).rowcount
 
 
 Selected = TypeVar("Selected", bound="sa.Select[Any] | sa.Select[Any, Any]")

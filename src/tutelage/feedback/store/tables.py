@@ -33,5 +33,8 @@ events = sa.Table(
 sa.Index("events_by_annotation", events.c.annotation, events.c.kind, events.c.purpose, events.c.submit)
 sa.Index("events_by_annotator", events.c.annotator, events.c.kind, events.c.purpose, events.c.submit, events.c.annotation)
 sa.Index("events_by_item", events.c.item, events.c.kind)
+
+erased_names = sa.Table("erased_names", METADATA, sa.Column("hash", sa.Text, primary_key=True))
+
 _some = events.c.supersedes.is_not(None)
 sa.Index("events_superseding", events.c.supersedes, sqlite_where=_some, postgresql_where=_some)

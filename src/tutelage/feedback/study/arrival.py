@@ -7,14 +7,22 @@ from typing import Any
 import sqlalchemy as sa
 
 from tutelage.core.errors import UserError
+from tutelage.feedback.store.events import Kind
 from tutelage.feedback.store.tables import events
 from tutelage.feedback.study.person import Person, allowed, person_of
-from tutelage.feedback.study.seats import Seat, seat_of
+from tutelage.feedback.study.seats import Seat, next_sheet, seat_of
 from tutelage.feedback.study.tables import people, seats
 
 FEW = 8
 """Open seats of a person that are looked at: one is usual, two after an undo."""
 _seat = [column.label(f"seat_{column.name}") for column in seats.c]
+
+
+class Used(UserError):
+    """A form's token carries something else than what came with it now; nothing was stored."""
+
+    def __init__(self) -> None:
+        super().__init__("This form was used already; open the item again.")
 
 
 @dataclass(frozen=True)
@@ -38,14 +46,14 @@ class Return:
 
     who: Person
     seat: Seat
-    known: bool
-    """Whether this submit was stored before."""
+    used: Kind | None
+    """What this submit was stored as before; None: it is new."""
 
 
 def arrives(connection: sa.Connection, name: str) -> Arrival:
     """UserError for somebody who isn't in the study, or not any more."""
     s = seats.c
-    number = sa.select(sa.func.coalesce(sa.func.max(s.n) + 1, 0)).where(s.person == name).scalar_subquery().label("sheets")
+    number = next_sheet(name).label("sheets")
     joined = people.outerjoin(seats, sa.and_(s.person == people.c.name, s.state.in_(("leased", "expired"))))
     query = sa.select(people, number, *_seat).select_from(joined).where(people.c.name == name)
     rows = connection.execute(query.order_by(s.since.desc(), s.n.desc()).limit(FEW)).all()
@@ -57,14 +65,14 @@ def returns(connection: sa.Connection, name: str, item: str, submit: str = "") -
     """UserError as above, for an item that isn't theirs, and for a token of something else."""
     seat = sa.and_(seats.c.person == people.c.name, seats.c.item == item)
     joined = people.outerjoin(seats, seat).outerjoin(events, events.c.id == f"{submit}-0")
-    asked = sa.select(people, *_seat, events.c.annotator.label("their"), events.c.item.label("about"))
+    asked = sa.select(people, *_seat, events.c.annotator.label("their"), events.c.item.label("about"), events.c.kind)
     row = connection.execute(asked.select_from(joined).where(people.c.name == name)).first()
     who = _allowed(row, name)
     if row is None or row.seat_item is None:
         raise UserError("This item is not yours. Open the next one.")
     if row.their is not None and (row.their, row.about) != (name, row.seat_of):
         raise UserError("This form was sent for something else already. Open the page again.")
-    return Return(who, seat_of(row, "seat_"), row.their is not None)
+    return Return(who, seat_of(row, "seat_"), row.kind)
 
 
 def _allowed(row: Any, name: str) -> Person:

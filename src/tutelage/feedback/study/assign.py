@@ -10,6 +10,8 @@ sheet).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -19,12 +21,15 @@ from tutelage.feedback.store.events import Purpose
 from tutelage.feedback.study import seats as held
 from tutelage.feedback.study.arrival import Arrival
 from tutelage.feedback.study.person import Person
-from tutelage.feedback.study.seats import Seat
+from tutelage.feedback.study.seats import Seat, State
 from tutelage.feedback.study.study import Study
 from tutelage.feedback.study.tables import OPEN, items, seats
 
 APART = 5
 """Sheets between an item and its repeat: one that was just answered is remembered, not judged again."""
+
+AT_ONCE = 64
+"""Sheets of a person that are drawn together."""
 
 
 def assign(connection: sa.Connection, study: Study, came: Arrival, now: float) -> Seat | None:
@@ -36,7 +41,7 @@ def assign(connection: sa.Connection, study: Study, came: Arrival, now: float) -
     if who.role == "reviewer":
         return _seated(connection, study, came, now, _disputed(connection, who), "adjudication")
     for role, there in (("practice", study.practice is not None), ("screening", study.screening is not None)):
-        first = _first(connection, who, role) if there else None
+        first = _first(connection, who, role, *wanted(who)) if there else None
         if first is not None:
             return _seated(connection, study, came, now, first, "practice" if role == "practice" else "screening")
     return None if waits(study, who) else _work(connection, study, came, now)
@@ -50,8 +55,12 @@ def waits(study: Study, who: Person) -> bool:
 def fits(who: Person, expertise: Sequence[str] | None = None) -> list[sa.ColumnElement[bool]]:
     """Items that a person may judge: what they know (or only `expertise`), less what they don't want to see."""
     known = ["", *who.expertise] if expertise is None else list(expertise)
-    wanted: list[sa.ColumnElement[bool]] = [items.c.expertise.in_(known)]
-    return [*wanted, items.c.category.not_in(who.opt_out)] if who.opt_out else wanted
+    return [items.c.expertise.in_(known), *wanted(who)]
+
+
+def wanted(who: Person) -> list[sa.ColumnElement[bool]]:
+    """Items that are of no category that a person doesn't want to see, whatever the items are for."""
+    return [items.c.category.not_in(who.opt_out)] if who.opt_out else []
 
 
 def unseen(who: Person) -> sa.ColumnElement[bool]:
@@ -103,27 +112,50 @@ def _work(connection: sa.Connection, study: Study, came: Arrival, now: float) ->
     first = special or _first(connection, who, "work", *fits(who, ("",)))
     if first is None:
         return None
-    draw = float(uniforms(1, "sheet", study.seed, who.name, came.sheets)[0])
-    rate = 0.0 if study.gold is None else study.gold.rate
-    if draw < rate and (gold := _gold(connection, study, came)) is not None:
+    kind = drawn(study, who.name, came.sheets)
+    if kind == "gold" and (gold := _gold(connection, study, came)) is not None:
         return _seated(connection, study, came, now, gold, "gold")
-    if rate <= draw < rate + study.repeats and (repeat := _repeat(connection, study, came)) is not None:
+    if kind == "repeat" and (repeat := _repeat(connection, study, came)) is not None:
         return _seated(connection, study, came, now, repeat, "repeat")
     return _seated(connection, study, came, now, first, "work")
 
 
+def drawn(study: Study, person: str, sheet: int) -> Literal["work", "gold", "repeat"]:
+    """What a person's sheet of this number is to be, where there is any of it."""
+    rate = study.gold_rate
+    if rate + study.repeats == 0:
+        return "work"
+    draw = _draws(study.seed, person, sheet // AT_ONCE)[sheet % AT_ONCE]
+    return "gold" if draw < rate else "repeat" if draw < rate + study.repeats else "work"
+
+
+@lru_cache(maxsize=4096)
+def _draws(seed: int, person: str, block: int) -> list[float]:
+    return [float(uniforms(1, "sheet", seed, person, sheet)[0]) for sheet in range(block * AT_ONCE, (block + 1) * AT_ONCE)]
+
+
+def gold_left(who: Person) -> list[sa.ColumnElement[bool]]:
+    """Items whose answer is known that may still come to a person."""
+    return [items.c.role == "gold", OPEN, unseen(who), *fits(who)]
+
+
 def _gold(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | None:
-    left = _all(connection, items.c.role == "gold", OPEN, unseen(came.who), *fits(came.who))
+    left = _all(connection, *gold_left(came.who))
     return choice(left, "gold", study.seed, came.who.name, came.sheets) if left else None
 
 
-def _repeat(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | None:
-    """One of the person's answered items that they have not had again."""
+def repeatable(connection: sa.Connection, who: Person, states: Sequence[State] = ("answered",)) -> list[tuple[int, Chosen]]:
+    """A person's items that they have answered and not had again, with the numbers of their sheets, in this order."""
     again = seats.alias("again")
-    had = sa.exists().where(again.c.person == came.who.name, again.c.of == seats.c.of, again.c.purpose == "repeat")
-    mine = (seats.c.person == came.who.name, seats.c.state == "answered", seats.c.purpose == "work", seats.c.n < came.sheets - APART)
-    query = sa.select(items.c.id, items.c.k).join(seats, seats.c.of == items.c.id).where(*mine, ~had).order_by(seats.c.n)
-    left = [Chosen(row.id, row.k) for row in connection.execute(query).all()]
+    had = sa.exists().where(again.c.person == who.name, again.c.of == seats.c.of, again.c.purpose == "repeat")
+    mine = (seats.c.person == who.name, seats.c.state.in_(states), seats.c.purpose == "work", ~had, *wanted(who))
+    there = sa.and_(seats.c.of == items.c.id, items.c.overlap > 0)  # not one that was taken out of the study
+    query = sa.select(seats.c.n, items.c.id, items.c.k).join(seats, there).where(*mine).order_by(seats.c.n)
+    return [(row.n, Chosen(row.id, row.k)) for row in connection.execute(query).all()]
+
+
+def _repeat(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | None:
+    left = [item for n, item in repeatable(connection, came.who) if n < came.sheets - APART]
     return choice(left, "repeat", study.seed, came.who.name, came.sheets) if left else None
 
 

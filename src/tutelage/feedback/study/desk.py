@@ -16,12 +16,13 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from tutelage.core.errors import UserError
+from tutelage.core.text import content_id
 from tutelage.feedback.store import Store
 from tutelage.feedback.store.events import Event, submitted, write
 from tutelage.feedback.study import answering, assign, log, person, progress, reading
 from tutelage.feedback.study import seats as held
 from tutelage.feedback.study.answering import Posted
-from tutelage.feedback.study.arrival import arrives, returns
+from tutelage.feedback.study.arrival import Used, arrives, returns
 from tutelage.feedback.study.questions import check_values
 from tutelage.feedback.study.seats import Seat
 from tutelage.feedback.study.sheet import Entry, Progress, Receipt, Sheet, Talk
@@ -55,6 +56,12 @@ class Desk:
         self.database.learn()
         self._shelf.clear()
 
+    def longest(self) -> int:
+        """Bytes of the longest name that an item has before anybody, repeats included."""
+        with self.database.reading() as connection:
+            names: list[str] = [] if connection is None else list(connection.execute(sa.select(items.c.id)).scalars())
+            return max(len(name.encode()) for name in [content_id(""), *names])
+
     def close(self) -> None:
         """Close the desk's connections; it may be used again."""
         self.database.close()
@@ -78,35 +85,36 @@ class Desk:
                 raise UserError("This item is not yours. Open the next one.")
             seat = returns(connection, name, item).seat
             if seat.state in ("leased", "expired") and not seat.held(now):
-                raise UserError(
-                    f"Your {self.study.lease_minutes:g} minutes for this item are over. What you wrote is kept; open the next item."
-                )
+                kept = "What you wrote is kept; open" if seat.draft else "Open"
+                raise UserError(f"Your {self.study.lease_minutes:g} minutes for this item are over. {kept} the next item.")
             return self._sheet(connection, seat)
 
     def submit(self, name: str, submit: str, item: str, values: Mapping[str, str], active_ms: int, total_ms: int) -> Receipt:
         """Store an answer; for an answered item, within the time for edits, it supersedes the one before. `values` are the form's
-        fields (`questions.py`) and `note`; `submit` is the sheet's token, and the same token again changes nothing.
+        fields (`questions.py`) and `note`; `submit` is the sheet's token, and the same answer under it again changes nothing.
 
         When this returns, the answer is on the disk. UserError: an incomplete form, an item that the person has not leased, a lease
-        that is over while others have filled the item, an edit that is too late."""
+        that is over while others have filled the item, an edit that is too late; Used where the token carries something else already."""
         check_values(values)
         posted, now = Posted(submit, values, active_ms, total_ms), self.clock()
         with self.database.turn() as connection:
             came = returns(connection, name, item, submit)
             what = self._shelf.item(connection, came.seat.of)
-            if not came.known:
-                answering.answer(connection, self.study, what, came.seat, posted, now)
-        return reading.receipt(self.study, what, came.seat, posted, not came.known)
+            store = answering.answer if came.used is None else answering.repeated
+            store(connection, self.study, what, came.seat, posted, now)
+        return reading.receipt(self.study, what, came.seat, posted, came.used is None)
 
-    def skip(self, name: str, submit: str, item: str, reason: str = "") -> Receipt:
-        """Give an item back for good: others get it, this person doesn't."""
+    def skip(self, name: str, submit: str, item: str, reason: str = "", active_ms: int = 0, total_ms: int = 0) -> Receipt:
+        """Give an item back for good: others get it, this person doesn't. Used as above."""
         check_values({"reason": reason})
-        posted = Posted(submit, {}, 0, 0)
+        posted = Posted(submit, {}, active_ms, total_ms)
         with self.database.turn() as connection:
             came = returns(connection, name, item, submit)
-            if not came.known:
-                answering.skip(connection, self.study, came.seat, posted.submit, reason, self.clock())
-        return Receipt(submit, not came.known)
+            if came.used is None:
+                answering.skip(connection, self.study, came.seat, posted, reason, self.clock())
+            elif (came.used, came.seat.state, came.seat.submit) != ("skip", "skipped", submit):
+                raise Used
+        return Receipt(submit, came.used is None)
 
     def undo(self, name: str, submit: str = "") -> Sheet | None:
         """Take the person's last answer or skip back: it is void, and its item is theirs again with the form as it was; None where
@@ -119,16 +127,24 @@ class Desk:
                 return None
             return self._sheet(connection, answering.undo(connection, self.study, last[0], now))
 
-    def draft(self, name: str, item: str, values: Mapping[str, str]) -> float:
+    def last(self, name: str) -> str:
+        """The token of what `undo` would take back now; empty where there is nothing within the time for edits."""
+        with self.database.reading() as connection:
+            last = [] if connection is None else held.latest(connection, name, ["answered", "skipped"])
+        return last[0].submit if last and answering.editable(self.study, last[0], self.clock()) else ""
+
+    def draft(self, name: str, item: str, values: Mapping[str, str], submit: str = "") -> float:
         """Keep a half-filled form and begin the lease anew; Unix seconds of its end, which is past where the item went to others in the
-        meantime: what was written is kept all the same. UserError for an item that is done."""
+        meantime: what was written is kept all the same. An item that is done takes a draft of its changes, from the form with the token
+        `submit` of its sheet, within the time for edits. UserError."""
         check_values(values)
         with self.database.turn(durable=False) as connection:
             seat = returns(connection, name, item).seat
-            return answering.keep(connection, self.study, seat, values, self.clock())
+            return answering.keep(connection, self.study, seat, submit, values, self.clock())
 
     def ask(self, name: str, item: str, text: str, submit: str = "") -> None:
-        """Ask the admin something about an item ("" for none). With a token, asking twice is asking once."""
+        """Ask the admin something about an item ("" for none). With a token, asking twice is asking once; Used where it carries something
+        else."""
         check_values({"text": text})
         said = answering.said_text(text)
         if not said:
@@ -137,8 +153,10 @@ class Desk:
             person.working(connection, name)
             of = returns(connection, name, item).seat.of if item else ""
             version = self.study.guideline.version
-            event = Event(submit or held.token(), "question", name, item=of, at=self.clock(), guideline=version, said={"text": said})
-            write(connection, [event])
+            asks = Posted(submit or held.token(), {}, 0, 0).submit
+            event = Event(asks, "question", name, item=of, at=self.clock(), guideline=version, said={"text": said})
+            if not write(connection, [event]) and not answering.asked_before(connection, event):
+                raise Used
 
     def talks(self, name: str) -> list[Talk]:
         """The person's own questions and their replies, latest first."""
@@ -217,10 +235,10 @@ class Desk:
         return Sheet(
             item=replace(what.blind(), id=seat.item),
             shown=seat.shown,
-            questions=self.study.questions,
-            draft=answering.form_of(connection, self.study, seat) if answered else seat.draft,
+            questions=self.study.asked(len(what.responses)),
+            draft=seat.draft or (answering.form_of(connection, self.study, seat) if answered else {}),
             purpose=seat.purpose,
-            submit=held.token() if answered else seat.submit,
+            submit=held.edit_token(seat.submit) if answered else seat.submit,
             expires=until if answered else seat.expires,
             answered=answered,
             voices=reading.voices(connection, self.study, seat) if seat.purpose == "adjudication" else (),

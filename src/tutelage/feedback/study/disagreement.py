@@ -30,7 +30,7 @@ def answers(connection: sa.Connection, item: str) -> list[Event]:
 def settle(connection: sa.Connection, item: str, rule: Disagreement) -> None:
     """After the last awaited answer to an item, or a change of one: ask more people, or a reviewer, or nobody."""
     there = held.counts(connection, item)
-    if there.answers < there.wanted or there.review in ("leased", "done"):
+    if not there.overlap or there.answers < there.wanted or there.review in ("leased", "done"):
         return
     found = agreement(answers(connection, item))
     disputed = found is not None and found < rule.below

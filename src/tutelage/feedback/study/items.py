@@ -4,12 +4,13 @@
      "category": "medical", "expertise": "nurse", "overlap": 3, "warning": "describes an injury", "suggestion": "B is better"}
 
 Only the prompt must be there; it may have any of the forms that other files of prompts have. Rows of gold, practice and screening
-add `answer`, {question: answer as the task stores it}, and may add `explanation`. An unknown field is an error, because a misspelt
+add `answer`, {question: answer as the task stores it, with `flags` where they are known}, and may add `explanation`; practice and screening
+of what is written need no answer. An unknown field is an error, because a misspelt
 `expertise` would send a question to the wrong people.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -47,7 +48,7 @@ class Item:
     suggestion: str = ""
     """What an AI suggests; shown after the vote only."""
     answer: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]], hash=False)
-    """{question: answer}, in stored places; of gold, practice and screening."""
+    """{question: answer}, in stored places; of gold, practice and screening (`known.py`)."""
     explanation: str = ""
     """Why that is the answer."""
 
@@ -57,12 +58,12 @@ class Item:
         return dataclasses.replace(self, responses=unsigned, role="work", suggestion="", answer={}, explanation="")
 
 
-def read_items(path: Path, role: Role) -> Iterator[Item]:
+def read_items(path: Path, role: Role, written: Callable[[int], bool] = lambda k: False) -> Iterator[Item]:
     """The items of a file (.jsonl, .jsonl.gz, .parquet), in order. UserError, when iterated, with file, row and field: a fault in a
     row, an id given twice, the same prompt and responses twice."""
     seen: dict[str, str] = {}
     for record in records(path):
-        made = item(record, role)
+        made = item(record, role, written)
         if made.id in seen:
             what = "an id is given once" if record.has("id") else "give the rows ids of their own if both are meant"
             raise UserError(f"{record.where}: field 'id': is the item of {seen[made.id]} again ({made.id}); {what}")
@@ -70,8 +71,8 @@ def read_items(path: Path, role: Role) -> Iterator[Item]:
         yield made
 
 
-def item(record: Record, role: Role = "work") -> Item:
-    """A row as an item. UserError names file, row and field."""
+def item(record: Record, role: Role = "work", written: Callable[[int], bool] = lambda k: False) -> Item:
+    """A row as an item; `written` tells whether one with k responses asks for a text. UserError names file, row and field."""
     for name in record.values:
         if name not in FIELDS + ASKED:
             raise record.error(
@@ -79,7 +80,7 @@ def item(record: Record, role: Role = "work") -> Item:
             )
     prompt, responses = formats.prompt_of(record), _responses(record)
     answer = _answer(record)
-    if role != "work" and not answer:
+    if role != "work" and not answer and (role == "gold" or not written(len(responses))):
         raise record.error("answer", f'is missing; an item of {role} has {{"answer": {{QUESTION: ANSWER}}}}')
     return Item(
         id=_id(record) or content_id("item", prompt.id, [r.id for r in responses], role),

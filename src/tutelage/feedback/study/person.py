@@ -1,17 +1,24 @@
 """One of the people of a study, as the database has them."""
 
 import json
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from tutelage.core.errors import UserError
+from tutelage.feedback.store import erasure
 from tutelage.feedback.study.study import Study
 from tutelage.feedback.study.tables import people
 
 Role = Literal["annotator", "reviewer", "admin"]
+
+
+def new_keys() -> int:
+    """A number for somebody's keys, drawn: counted ones would come again for whoever has the name in another store."""
+    return secrets.randbits(31)
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Person:
     expertise: tuple[str, ...] = ()
     opt_out: tuple[str, ...] = ()
     """Content categories that are not shown to them."""
-    keys: int = 1
+    keys: int = field(default_factory=new_keys)
     """The number of their keys: what was signed under another number is worthless."""
     active: bool = True
     """False: revoked."""
@@ -61,16 +68,17 @@ def allowed(who: Person) -> Person:
 
 
 def enroll(connection: sa.Connection, study: Study, now: float) -> None:
-    """Add the people that the study's page names; those who are there stay as they are."""
+    """Add the people that the study's page names; those who are there stay as they are. UserError for one who was erased."""
     there = set(connection.execute(sa.select(people.c.name)).scalars())
-    for member in study.people:
-        if member.name not in there:
-            add(connection, Person(member.name, member.role, member.expertise, since=now))
+    new = [member for member in study.people if member.name not in there]
+    erasure.refuse(connection, [member.name for member in new], "people")
+    for member in new:
+        add(connection, Person(member.name, member.role, member.expertise, since=now))
 
 
 def add(connection: sa.Connection, new: Person) -> None:
     """A row for somebody whose name is free."""
-    row = {"name": new.name, "role": new.role, "expertise": json.dumps(list(new.expertise)), "since": new.since}
+    row = {"name": new.name, "role": new.role, "expertise": json.dumps(list(new.expertise)), "keys": new.keys, "since": new.since}
     connection.execute(people.insert(), [row])
 
 

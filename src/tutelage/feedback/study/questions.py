@@ -7,6 +7,7 @@ A task's options stand beside the question's own settings; both are strict. Fiel
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,7 +37,8 @@ class Question:
     name: str = field(metadata={"default": "the task's"})
     """How files and forms call it; by default the task's name. Letters, digits, `_` and `-`."""
     aspect: str = "overall"
-    """What is judged: helpful, honest, ...; stamped on every annotation."""
+    """What is judged: helpful, honest, ...; stamped on every annotation. Where several questions of one task leave it out, each has its
+    name for it, so that their answers can be told apart."""
     ask: str = ""
     """The words; empty: the task's own."""
     flags: tuple[Flag, ...] = ()
@@ -74,7 +76,7 @@ class Question:
             if not name.startswith("flag.") or not value:
                 continue
             place, _, flag = name.removeprefix("flag.").partition(".")
-            if flag not in known or not place.isdigit() or int(place) >= len(shown):
+            if flag not in known or place not in (str(n) for n in range(len(shown))):
                 raise UserError(f"There is no flag {flag!r} on response {place} here.")
             found.append((shown[int(place)], flag))
         return tuple(sorted(found))
@@ -115,6 +117,15 @@ def normal(given: Plain, file: Located, at: Place) -> Plain:
     own["options"] = build(kind.Options, theirs, file.name, file.lines, at)
     own["flags"] = _flags(given.get("flags"))
     return own
+
+
+def apart(given: list[Plain]) -> list[Plain]:
+    """Questions in normal form, with their names for aspects where several of one task would have the same."""
+    bare = Counter(str(one["task"]) for one in given if isinstance(one, dict) and "task" in one and "aspect" not in one)
+    return [
+        {**one, "aspect": one["name"]} if isinstance(one, dict) and "aspect" not in one and bare[str(one.get("task"))] > 1 else one
+        for one in given
+    ]
 
 
 def _flags(given: Plain) -> Plain:

@@ -11,6 +11,8 @@ from tutelage.feedback.store.tables import events
 from tutelage.feedback.study.answering import Posted, answered
 from tutelage.feedback.study.disagreement import alike, answers
 from tutelage.feedback.study.items import Item
+from tutelage.feedback.study.known import Known, known
+from tutelage.feedback.study.questions import Question
 from tutelage.feedback.study.seats import Seat
 from tutelage.feedback.study.sheet import Entry, Receipt, Talk, Voice
 from tutelage.feedback.study.study import Study
@@ -24,18 +26,18 @@ def receipt(study: Study, item: Item, seat: Seat, posted: Posted, new: bool) -> 
     suggestion = item.suggestion if study.suggestions == "after" and item.suggestion else None
     if seat.purpose != "practice":
         return Receipt(posted.submit, new, suggestion=suggestion)
-    expected = {q.name: q.said(item.answer[q.name], seat.shown) for q in study.questions if q.name in item.answer}
-    agreed = all(agrees(study, item, seat.shown, name, posted.values) for name in expected)
-    return Receipt(posted.submit, new, item.explanation or None, expected, agreed, suggestion)
+    right = [(q, known(item.answer[q.name])) for q in study.questions if q.name in item.answer]
+    expected = {q.name: one.said(q, seat.shown) for q, one in right}
+    agreed = [same for q, one in right if (same := agrees(item, seat.shown, q, one, posted.values)) is not None]
+    return Receipt(posted.submit, new, item.explanation or None, expected, all(agreed) if agreed else None, suggestion)
 
 
-def agrees(study: Study, item: Item, shown: Sequence[int], name: str, values: Mapping[str, str]) -> bool:
-    """Whether a form's answer to a question is the known one; what can't be compared agrees."""
-    question = next(q for q in study.questions if q.name == name)
-    said = question.answer(values, shown).to_answer()
-    one, two = (Annotation(item.prompt, item.responses, question.task, a, "") for a in (said, item.answer[name]))
-    found = alike(one, two)
-    return found is None or found == 1
+def agrees(item: Item, shown: Sequence[int], question: Question, right: Known, values: Mapping[str, str]) -> bool | None:
+    """Whether a form's answer to a question is the known one, flags and all; None where it can't be compared."""
+    said, flags = question.answer(values, shown).to_answer(), question.flagged(values, shown)
+    one = Annotation(item.prompt, item.responses, question.task, said, "", flags=flags)
+    found, flagged = alike(one, right.beside(one)), right.flagged(one)
+    return None if found is None and not flagged else found in (None, 1) and all(flagged)
 
 
 def history(connection: sa.Connection, study: Study, seats: Sequence[Seat], items: Mapping[str, Item]) -> list[Entry]:

@@ -4,8 +4,9 @@ InstructGPT (Ouyang et al. 2022, appendix B.1) took labelers on by agreement wit
 their demonstrations (6 of 7), as soft cut-offs. Here too nothing happens by itself: the share is reported with Wilson's interval, so that
 twenty items don't decide about a person, and the admin decides.
 
-A judgement is one pair of responses (first, second, equal) or one label, which agrees within one step of seven. What is written is
-graded by the admin, 1 to 7; a grade is a line of the admin's log, and the last one for an item counts.
+A judgement is one pair of responses (first, second, equal), or one label, which agrees within one step of seven, or, where flags are
+known, the flags of one response. What is written is graded by the admin, 1 to 7. A grade is a line of the admin's log; it is of what was
+written when it was given, not of its item, so an edit awaits a grade of its own; the last one counts.
 """
 
 import json
@@ -26,6 +27,7 @@ from tutelage.feedback.store.events import Event, Purpose, event_of, live
 from tutelage.feedback.store.tables import events
 from tutelage.feedback.study import log
 from tutelage.feedback.study.disagreement import labels_of, order_of
+from tutelage.feedback.study.known import Known, known
 from tutelage.feedback.study.person import found
 from tutelage.feedback.study.shelf import Shelf
 from tutelage.feedback.study.study import Study
@@ -66,9 +68,9 @@ def screened(study: Study, database: Database, person: str) -> Screened:
         grades = _grades(connection, person)
         agreement = _agreement(connection, given)
     written = [event for event in given if _is_written(event)]
-    graded = [grades[event.item] for event in written if event.item in grades]
+    graded = [grades[event.id] for event in written if event.id in grades]
     demonstrations = mean(graded) if graded else None
-    ungraded = tuple(event for event in written if event.item not in grades)
+    ungraded = tuple(event for event in written if event.id not in grades)
     verdicts = (_verdict(agreement, study.screening.agreement), _verdict(demonstrations, study.screening.demonstrations))
     return Screened(person, len({event.item for event in given}), agreement, demonstrations, ungraded, verdicts)
 
@@ -79,19 +81,24 @@ def gold(database: Database, person: str) -> Estimate | None:
         return None if connection is None else _agreement(connection, _given(connection, person, "gold"))
 
 
-def grade(database: Database, at: float, by: str, person: str, item: str, given: float) -> None:
-    """The admin's grade of what somebody wrote about an item. UserError: out of range, nothing written there."""
+def grade(database: Database, at: float, by: str, person: str, answer: str, given: float) -> None:
+    """The admin's grade of what somebody wrote, by the id of the answer's event. UserError: out of range, not what they wrote last."""
     if not 1 <= given <= 7:
         raise UserError(f"A grade is a number from 1 to 7; got {given:g}.")
     with database.turn() as connection:
         found(connection, person)
-        if not any(event.item == item and _is_written(event) for event in _given(connection, person, "screening")):
-            raise UserError(f"{person} wrote nothing about this item.")
-        log.note(connection, at, by, "grade", person, json.dumps({"item": item, "grade": given}))
+        graded = next((e for e in _given(connection, person, "screening") if e.id == answer and _is_written(e)), None)
+        if graded is None:
+            raise UserError(f"{person} wrote nothing of the kind, or has changed it since. Load the page anew.")
+        log.note(connection, at, by, "grade", person, json.dumps({"item": graded.item, "answer": answer, "grade": given}))
 
 
-def judgements(one: Annotation, two: Annotation) -> list[bool]:
-    """For each judgement that two answers about the same responses make: whether they agree."""
+def judgements(one: Annotation, right: Known) -> list[bool]:
+    """For each judgement that an answer makes: whether it agrees with the known one."""
+    return [*_compared(one, right.beside(one)), *right.flagged(one)]
+
+
+def _compared(one: Annotation, two: Annotation) -> list[bool]:
     signals = [tasks.signals_of(a) for a in (one, two)]
     if any(isinstance(signal, Label) for signal in signals[0]):
         first, second = (labels_of(given) for given in signals)
@@ -105,10 +112,9 @@ def judgements(one: Annotation, two: Annotation) -> list[bool]:
 def _agreement(connection: sa.Connection, given: Sequence[Event]) -> Estimate | None:
     shelf, agreed = Shelf(), list[bool]()
     for event in given:
-        known = shelf.item(connection, event.item).answer.get(str(event.said.get("question", "")))
-        if event.annotation is not None and known is not None:
-            a = event.annotation
-            agreed += judgements(a, Annotation(a.prompt, a.responses, a.task, known, ""))
+        right = shelf.item(connection, event.item).answer.get(str(event.said.get("question", "")))
+        if event.annotation is not None and right is not None:
+            agreed += judgements(event.annotation, known(right))
     return rate(sum(agreed), len(agreed)) if agreed else None
 
 
@@ -119,7 +125,7 @@ def _given(connection: sa.Connection, person: str, purpose: Purpose) -> list[Eve
 
 def _grades(connection: sa.Connection, person: str) -> dict[str, float]:
     query = sa.select(actions.c.detail).where(actions.c.action == "grade", actions.c.about == person).order_by(actions.c.number)
-    return {told["item"]: told["grade"] for told in map(json.loads, connection.execute(query).scalars())}
+    return {told["answer"]: told["grade"] for told in map(json.loads, connection.execute(query).scalars()) if "answer" in told}
 
 
 def _is_written(event: Event) -> bool:

@@ -14,10 +14,13 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tutelage.core.text import content_id
 from tutelage.feedback.store.events import Purpose
 from tutelage.feedback.study.tables import items, seats
 
 KEPT = ("person", "item", "of", "purpose", "state", "since", "expires", "submit", "n")
+ASIDE = "aside"
+"""An item's review that was wanted, when the item was taken out of the study."""
 State = Literal["leased", "answered", "skipped", "expired"]
 
 
@@ -75,6 +78,12 @@ def token() -> str:
     return secrets.token_hex(8)
 
 
+def edit_token(submit: str) -> str:
+    """The token of the form that changes the answer of this submit: one, so that two pages can't each change it, and a draft finds its
+    page again. Drawn as the submit's own was."""
+    return content_id("edit", submit)
+
+
 def seat(connection: sa.Connection, person: str, item: str) -> Seat | None:
     row = connection.execute(sa.select(seats).where(seats.c.person == person, seats.c.item == item)).first()
     return None if row is None else seat_of(row)
@@ -114,6 +123,11 @@ def change(connection: sa.Connection, new: Seat) -> None:
     connection.execute(seats.update().where(seats.c.person == new.person, seats.c.item == new.item).values(_row(new)))
 
 
+def next_sheet(person: str) -> sa.ScalarSelect[int]:
+    """The number that a person's next sheet has; from 0."""
+    return sa.select(sa.func.coalesce(sa.func.max(seats.c.n) + 1, 0)).where(seats.c.person == person).scalar_subquery()
+
+
 def count(connection: sa.Connection, item: str, load: int = 0, answers: int = 0) -> None:
     """Change an item's counts by these."""
     if load or answers:
@@ -122,8 +136,9 @@ def count(connection: sa.Connection, item: str, load: int = 0, answers: int = 0)
 
 
 def set_review(connection: sa.Connection, item: str, review: str) -> None:
-    """`wanted`, `leased`, `done` or nothing."""
-    connection.execute(items.update().where(items.c.id == item).values(review=review))
+    """`wanted`, `leased`, `done` or nothing; of an item that was taken out of the study none is wanted any more."""
+    said = sa.case((items.c.overlap > 0, review), else_=ASIDE) if review == "wanted" else review
+    connection.execute(items.update().where(items.c.id == item).values(review=said))
 
 
 def took(connection: sa.Connection, one: Seat) -> None:

@@ -61,7 +61,7 @@ class Receipt:
     expected: Mapping[str, str] = field(default_factory=dict[str, str])
     """Practice: {question: the expected answer as a sentence, in letters of the screen}."""
     agreed: bool | None = None
-    """Practice: whether the answer was the expected one."""
+    """Practice: whether the answer was the expected one; None where it can't be compared, as of texts."""
     suggestion: str | None = None
     """What an AI had suggested."""
 

@@ -14,6 +14,7 @@ amended, labels say which of them they followed (InstructGPT amended theirs, app
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -23,8 +24,10 @@ from tutelage.core.errors import UserError
 from tutelage.core.rows import read_rows
 from tutelage.core.settings import Located, Plain, build, located, read_yaml
 from tutelage.core.text import content_id
+from tutelage.feedback.study import known
 from tutelage.feedback.study.items import Item, Role, read_items
-from tutelage.feedback.study.questions import Question, normal
+from tutelage.feedback.study.keys import check_keys
+from tutelage.feedback.study.questions import Question, apart, normal
 
 __all__ = ["Disagreement", "Gold", "Member", "Question", "Responses", "Screening", "Study", "Webhook", "read_study"]
 
@@ -59,7 +62,7 @@ class Screening:
     admin decides."""
 
     items: Path
-    """Rows as items, plus `answer`."""
+    """Rows as items, plus `answer` (and its `flags`); where a text is asked for there may be none."""
     agreement: Annotated[float, Interval(ge=0.0, le=1.0)] = 0.75
     """Share of judgements that agree with the known answers; InstructGPT 0.75."""
     demonstrations: Annotated[float, Interval(ge=1.0, le=7.0)] = 6.0
@@ -129,7 +132,7 @@ class Study:
     title: str
     """What annotators read at the top."""
     questions: Annotated[tuple[Question, ...], MinLen(1)]
-    """Asked together on one page, in this order."""
+    """Asked together on one page, in this order: of items with responses those about responses, of items without the others."""
     items: Path
     """What is judged: rows with prompt and responses."""
     store: str = "study.sqlite"
@@ -159,7 +162,7 @@ class Study:
     suggestions: Literal["after", "never"] = "after"
     """When an item's AI suggestion is shown: after the vote, or never."""
     keys: dict[str, str] = field(default_factory=dict[str, str])
-    """Single keys by command, where others than the usual are wanted: {undo: z}."""
+    """Single keys by command (undo, skip, flags, guideline, columns, ask, help), where others than the usual are wanted: {undo: z}."""
     pay_per_hour: Annotated[float, Ge(0.0)] | None = None
     """For the sum that the admin's page shows; in `currency`."""
     currency: str = "$"
@@ -173,8 +176,12 @@ class Study:
         for what, names in (("questions", [q.name for q in self.questions]), ("people", [p.name for p in self.people])):
             if len(set(names)) < len(names):
                 raise ValueError(f"two of its {what} have the same name; give each its own")
-        if len(set(self.keys.values())) < len(self.keys):
-            raise ValueError("two of its keys are the same")
+        for one, two in combinations(self.questions, 2):
+            if (one.task, one.aspect) == (two.task, two.aspect):
+                both = f"{one.name} and {two.name}"
+                raise ValueError(
+                    f"the questions {both} have one task and one aspect, so nothing tells their answers apart; give each its own"
+                )
 
     @cached_property
     def guideline(self) -> Guideline:
@@ -201,12 +208,25 @@ class Study:
         )
         for path, role in files:
             if path is not None:
-                yield from (self.checked(item, path) for item in read_items(path, role))
+                yield from (self.checked(item, path) for item in read_items(path, role, self.written))
+
+    @property
+    def gold_rate(self) -> float:
+        """Share of sheets whose answer is known; 0 where there is no gold."""
+        return 0.0 if self.gold is None else self.gold.rate
+
+    def asked(self, k: int) -> tuple[Question, ...]:
+        """The questions about an item with k responses: those about responses, or, where it has none, those that need none."""
+        return tuple(q for q in self.questions if (q.kind.responses[-1] > 0 if k else 0 in q.kind.responses))
+
+    def written(self, k: int) -> bool:
+        """Whether an item with k responses asks for a text, which no known answer could be compared with."""
+        return any(q.kind.gives == "texts" for q in self.asked(k))
 
     def checked(self, item: Item, path: Path) -> Item:
         """The item, if every question can be asked of it and its known answers are answers. UserError."""
         k = len(item.responses)
-        for question in self.questions:
+        for question in self.asked(k) or self.questions:
             try:
                 question.form(k)
             except UserError as error:
@@ -216,7 +236,7 @@ class Study:
             if question is None:
                 raise UserError(f"{path}: item {item.id}: answer: there is no question {name!r}")
             try:
-                question.kind.from_answer(answer).check(k)
+                known.check(question, answer, k)
             except UserError as error:
                 raise UserError(f"{path}: item {item.id}: answer.{name}: {error}") from None
         return item
@@ -225,14 +245,20 @@ class Study:
 def read_study(path: Path | str, overrides: Iterable[str] = ()) -> Study:
     """The study in a file, with `path=value` overrides. UserError for any fault in it or in the files that it names: file, line or
     row, field, what would be right."""
+    study = page_of(path, overrides)
+    for _item in read_rows(study.items):
+        break  # no such file, or an empty one, is said before the site opens
+    return study
+
+
+def page_of(path: Path | str, overrides: Iterable[str] = ()) -> Study:
+    """The same, its items not looked for."""
     path = Path(path)
     file = read_yaml(path)
     for text in overrides:
         file = file.overridden(text)
     study = build(Study, _resolved(file, path.parent), file.name, file.lines)
     _ = study.guideline
-    for _item in read_rows(study.items):
-        break  # no such file, or an empty one, is said before the site opens
     return study
 
 
@@ -242,7 +268,8 @@ def _resolved(file: Located, folder: Path) -> Plain:
         raise UserError(f"{file.name}: expected settings (schema, title, questions, items, ...)")
     tree: dict[str, Any] = dict(file.tree)
     if isinstance(tree.get("questions"), list):
-        tree["questions"] = [normal(given, file, ("questions", at)) for at, given in enumerate(tree["questions"])]
+        tree["questions"] = apart([normal(given, file, ("questions", at)) for at, given in enumerate(tree["questions"])])
+    check_keys(tree.get("keys"), file)
     for place in PATHS:
         tree = _absolute(tree, place, folder)
     store = tree.get("store", "study.sqlite")

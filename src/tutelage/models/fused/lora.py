@@ -2,8 +2,9 @@
 
     y = x W' + s (x A') B'        Hu et al., 2106.09685, eq. 3; W frozen
 
-A and B are padded with zeros to a rank that fills whole tiles, and y takes up the second product as it is made, where peft makes it, scales
-it and adds it: a fresh adapter (B = 0) still changes no bit. Gradients of A and B go to their float32 masters at once (functions.py).
+W may be kept in few bits (models/quantized.py): it is then made for each product. A and B are padded with zeros to a rank that fills whole
+tiles, and y takes up the second product as it is made, where peft makes it, scales it and adds it: a fresh adapter (B = 0) still changes no
+bit. Gradients of A and B go to their float32 masters at once (functions.py).
 
 T tokens, D columns, O outputs, r rank, p rank padded to a multiple of ROWS.
 """
@@ -18,20 +19,22 @@ from torch.nn.functional import pad
 
 from tutelage.models.fused.functions import ROWS, master_of, weight_gradient
 from tutelage.models.kernels.build import takes
+from tutelage.models.quantized import Quantized, weight_of
 
 
 def lora(self: Any, x: Tensor) -> Tensor:
     """The `forward` of peft's `lora.Linear`."""
     name = _plain(self)
-    weights = () if name is None else (self.base_layer.weight, self.lora_A[name].weight, self.lora_B[name].weight)
-    narrow = all(map(takes, (x, *weights)))
-    learns = torch.is_grad_enabled()
-    if not weights or not narrow or (learns and not _learnable(x, *weights)):
+    if name is None:
         return type(self).forward(self, x)
-    scale = float(self.scaling[name])
+    base, a_rD, b_Or, scale = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight, float(self.scaling[name])
+    narrow = all(map(takes, (x, a_rD, b_Or))) and (isinstance(base, Quantized) or takes(base.weight))
+    learns = torch.is_grad_enabled()
+    if not narrow or (learns and not _learnable(x, base, a_rD, b_Or)):
+        return type(self).forward(self, x)
     if learns:
-        return _Lora.apply(x, self.base_layer.bias, *weights, scale)
-    return _added(self.base_layer(x), x, *_padded(*weights[1:], scale))[0]
+        return _Lora.apply(x, base, a_rD, b_Or, scale)
+    return _added(base(x), x, *_padded(a_rD, b_Or, scale))[0]
 
 
 def _plain(layer: Any) -> str | None:
@@ -41,13 +44,14 @@ def _plain(layer: Any) -> str | None:
         return None
     (name,) = active
     bare = isinstance(layer.lora_dropout[name], nn.Identity) and layer.lora_B[name].bias is None
-    return name if bare and type(layer.base_layer) is nn.Linear else None
+    return name if bare and type(layer.base_layer) in (nn.Linear, Quantized) else None
 
 
-def _learnable(x: Tensor, weight_OD: Tensor, *adapter: Tensor) -> bool:
+def _learnable(x: Tensor, base: nn.Linear, *adapter: Tensor) -> bool:
     """The base is frozen; what learns has a master; the sizes are those of our kernel."""
     masters = all(master_of(w) is not None for w in adapter if w.requires_grad)
-    return masters and not weight_OD.requires_grad and not any(n % ROWS for n in (x.numel() // x.shape[-1], *weight_OD.shape))
+    frozen = isinstance(base, Quantized) or not base.weight.requires_grad
+    return masters and frozen and not any(n % ROWS for n in (x.numel() // x.shape[-1], base.out_features, base.in_features))
 
 
 def _padded(a_rD: Tensor, b_Or: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -65,25 +69,25 @@ def _added(y: Tensor, x: Tensor, a_pD: Tensor, b_Op: Tensor) -> tuple[Tensor, Te
 
 class _Lora(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor | None, weight_OD: Tensor, a_rD: Tensor, b_Or: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, base: nn.Linear, a_rD: Tensor, b_Or: Tensor, scale: float) -> Tensor:
         a_pD, b_Op = _padded(a_rD, b_Or, scale)
-        y, z_Tp = _added(plain_linear(x, weight_OD, bias), x, a_pD, b_Op)
-        ctx.save_for_backward(x, z_Tp, weight_OD, a_pD, b_Op, a_rD, b_Or)
-        ctx.scale = scale
+        y, z_Tp = _added(plain_linear(x, weight_of(base, x.dtype), base.bias), x, a_pD, b_Op)
+        ctx.save_for_backward(x, z_Tp, a_pD, b_Op, a_rD, b_Or)
+        ctx.base, ctx.scale = base, scale
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None, None]:
-        x, z_Tp, weight_OD, a_pD, b_Op, a_rD, b_Or = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        x, z_Tp, a_pD, b_Op, a_rD, b_Or = ctx.saved_tensors
         x_TD, grad_TO = (y.reshape(-1, y.shape[-1]) for y in (x, grad))
         dz_Tp = grad_TO @ b_Op
         if a_rD.requires_grad:
             _add(a_rD, _product(x_TD, dz_Tp)[:, : len(a_rD)].T)
         if b_Or.requires_grad:
             _add(b_Or, _product(grad_TO, z_Tp)[:, : b_Or.shape[1]] * ctx.scale)
-        dx = (grad_TO @ weight_OD).addmm_(dz_Tp, a_pD).view_as(x) if ctx.needs_input_grad[0] else None
-        return dx, None, None, None, None, None
+        dx = (grad_TO @ weight_of(ctx.base, grad.dtype)).addmm_(dz_Tp, a_pD).view_as(x) if ctx.needs_input_grad[0] else None
+        return dx, None, None, None, None
 
 
 def _product(left_TO: Tensor, right_TD: Tensor) -> Tensor:

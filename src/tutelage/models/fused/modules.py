@@ -18,6 +18,7 @@ from tutelage.models.fused.functions import COLUMNS, GELU, SILU
 from tutelage.models.fused.lora import lora
 from tutelage.models.fused.packed import MOST, product
 from tutelage.models.kernels import build
+from tutelage.models.quantized import Quantized
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -43,6 +44,8 @@ def known(module: nn.Module) -> Callable[..., Any] | None:
     own = type(module)
     if own is nn.Linear:
         return linear
+    if own is Quantized:
+        return of_codes
     if own.__module__ == "peft.tuners.lora.layer" and own.__name__ == "Linear":
         return lora
     return FORWARD.get(own.__name__) if own.__module__.startswith("transformers.models.") else None
@@ -60,6 +63,14 @@ def linear(self: nn.Linear, x: Tensor) -> Tensor:
     if weight is None or torch.is_grad_enabled() or x.numel() > MOST * x.shape[-1]:
         return functions.linear(x, self.weight, self.bias)
     return product(x, weight) if self.bias is None else product(x, weight) + self.bias
+
+
+def of_codes(self: Quantized, x: Tensor) -> Tensor:
+    """While a network writes its packed weights stand for the codes, as they do for the weights of others."""
+    tiles = vars(self).get("packed")
+    if tiles is None or not takes(x) or torch.is_grad_enabled() or x.numel() > MOST * x.shape[-1]:
+        return Quantized.forward(self, x)
+    return product(x, tiles) if self.bias is None else product(x, tiles) + self.bias
 
 
 def together(x: Tensor, *layers: nn.Module) -> Iterable[Tensor]:

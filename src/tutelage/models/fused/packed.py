@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from tutelage.models.fused.functions import ROWS
 from tutelage.models.kernels.build import address, native, takes
+from tutelage.models.quantized import Quantized, weight_of
 
 MOST = 1024
 """Rows beyond which torch's own product is as fast."""
@@ -55,13 +56,17 @@ def packed(network: PreTrainedModel) -> Iterator[None]:
     """Within, the network's fused linear layers (models/fused/modules.py) multiply few rows by packed weights; but for the matrix of words,
     which the sampler packs itself."""
     words = network.get_output_embeddings()
-    layers = [m for m in network.modules() if type(m) is nn.Linear and "forward" in vars(m) and m is not words]
-    if sum(layer.weight.numel() for layer in layers) * 2 > ROOM:
+    layers = [m for m in network.modules() if isinstance(m, nn.Linear) and _fused(m) and m is not words]
+    if sum(layer.in_features * layer.out_features for layer in layers) * 2 > ROOM:
         layers = []
     try:
         for layer in layers:
-            layer.packed = pack_weight(layer.weight)  # pyright: ignore[reportArgumentType]
+            layer.packed = pack_weight(weight_of(layer, torch.bfloat16))  # pyright: ignore[reportArgumentType]
         yield
     finally:
         for layer in layers:
             vars(layer).pop("packed", None)
+
+
+def _fused(layer: nn.Linear) -> bool:
+    return type(layer) in (nn.Linear, Quantized) and "forward" in vars(layer)

@@ -22,7 +22,7 @@ from tutelage.evals.suite import Measured
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import people
 from tutelage.recipes.budget import HELD_OUT, answer_tokens, budget
-from tutelage.recipes.comparing import Judged, judged_by_people
+from tutelage.recipes.comparing import Judged, judged_by_people, page_for
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.subjects import Subjects, measured_on
@@ -96,6 +96,7 @@ class Evaluate:
         if self.study is not None:
             try:
                 asked = people.tasks_of(Path(self.study))
+                people.check_page(Path(self.study), page_for(self.overlap, 0))
             except UserError as error:
                 raise context.fault("study", str(error)) from None
             if asked:

@@ -111,6 +111,7 @@ class Label:
             return
         try:
             asked = people.tasks_of(Path(self.study))
+            people.check_page(Path(self.study), self._page(context.name, 0))
         except UserError as error:
             raise context.fault("study", str(error)) from None
         if asked and self.task not in asked:
@@ -155,22 +156,25 @@ class Label:
 
     def _asked(self, work: Work, said: Sequence[Annotation]) -> list[Annotation]:
         """What people answered to the stage's own task. Their study has the texts alone; the sampled ids are put back."""
-        title = f"{work.recipe}: {work.name}" if work.recipe else work.name
-        own: dict[str, Plain] = {"title": title, "questions": [{"task": self.task}], "overlap": self.overlap, "seed": work.seed}
-        own["people"] = people.enough_for(self.overlap)
+        own = self._page(f"{work.recipe}: {work.name}" if work.recipe else work.name, work.seed)
         people.write_items(work.dir, {a.prompt.id: (a.prompt, a.responses) for a in said}.values())
         study = people.study_of(work.dir, Path(self.study) if self.study else None, own)
         answered = people.judged(work, study, self.enough)
         whole = {(a.prompt.id, tuple(r.id for r in a.responses)): a for a in said}
         found: list[Annotation] = []
         aspect = next(question.aspect for question in study.questions if question.task == self.task)
-        for annotation in answered.read(task=self.task, purposes=people.JUDGED):
-            if annotation.aspect != aspect:
+        for annotation in answered:
+            if annotation.task != self.task or annotation.aspect != aspect:
                 continue  # asked beside it: that stays in the study's own store
             sampled = whole[annotation.prompt.id, tuple(r.id for r in annotation.responses)]
             found.append(replace(annotation, prompt=sampled.prompt, responses=sampled.responses))
-        work.journal({"people": answered.annotators(people.JUDGED), "store": answered.hash})
+        work.journal(people.told(answered))
         return found
+
+    def _page(self, title: str, seed: int) -> dict[str, Plain]:
+        """What the stage itself says of its study."""
+        own: dict[str, Plain] = {"title": title, "questions": [{"task": self.task}], "overlap": self.overlap, "seed": seed}
+        return {**own, "people": people.enough_for(self.overlap)}
 
     def _assigned(self, prompt: Prompt, seed: int) -> list[str]:
         everyone = self.crowd.names

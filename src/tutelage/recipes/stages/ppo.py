@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from tutelage.engine.rates import Rates
 from tutelage.models import adapters
-from tutelage.models.adapters import Lora
+from tutelage.models.adapters import Lora, Peft
 from tutelage.models.heads import ScalarHead
 from tutelage.models.roles import Role, causal, width
 from tutelage.objectives.ppo import PPO
@@ -53,10 +53,11 @@ class Ppo(Reinforced):
         if self.value == "shared":
             return Role(policy.network, policy.adapter, ScalarHead(width(policy.network)), trains=True)
         lora = self.adapter if isinstance(self.adapter, Lora) else None
-        begins = reward or Role(policy.network if lora else causal(policy.network))
+        learnt = policy.adapter if isinstance(self.adapter, Peft) else None
+        begins = reward or Role(policy.network if lora or learnt else causal(policy.network), learnt)
         network, head = cast(Any, begins.network), ScalarHead(width(begins.network))
-        if begins.adapter == "reward":
-            adapters.duplicate(network, "reward", "value")
+        if begins.adapter is not None and begins.network is policy.network:
+            adapters.duplicate(network, begins.adapter, "value")
         elif lora and begins.adapter is None:
             network = begins.network = adapters.wrap(network, lora, "value", work.seed)
         else:

@@ -20,8 +20,8 @@ from tutelage.models.heads import ScalarHead
 from tutelage.models.policy import Policy
 from tutelage.objectives.reward import Reward as Objective
 from tutelage.recipes import material
-from tutelage.recipes.judged import Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
-from tutelage.recipes.stage import Context
+from tutelage.recipes.judged import Amount, Preferences, consumed, expected_tokens, filter_of, learn, preference_trees
+from tutelage.recipes.stage import Context, measured_apart
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, new_head, policy_of, renderer
 from tutelage.recipes.work import Work
 from tutelage.rollouts.reading import read_responses
@@ -49,8 +49,16 @@ class Reward:
     """Annotations per optimiser step; 16-512."""
     center: Annotated[float, Ge(0.0)] = 0.0
     """Weight of the mean squared score during training; 0-0.1."""
+    steps: Annotated[int, Ge(1)] | None = None
+    """Optimiser steps; null: what the epochs take."""
+    whole_epochs: bool = False
+    """An epoch's last step has what is left of it, and no step rows of two epochs."""
+    split: Literal["label", "all"] = "label"
+    """Of a file: `label` leaves out the tenth that evals measure on; `all` learns from every row, and nothing is measured on it."""
+    max_length: Annotated[int, Ge(2)] | None = None
+    """Tokens of prompt and response at which a response is cut; null: the model's context."""
     too_long: TooLong = "refuse"
-    """What to do with an annotation whose prompt fills the context."""
+    """What to do with an annotation whose prompt fills the context, or `max_length`."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=5e-4, final=0.0))
     adapter: Adapter | None = None
     """Train a LoRA adapter (or DoRA, or a learnt prefix) and the head instead of all weights."""
@@ -61,22 +69,22 @@ class Reward:
         return {**named, "demonstrations": self.demonstrations} if self.demonstrations else named
 
     def check(self, context: Context) -> None:
-        """Nothing that types and ranges can't say."""
+        measured_apart(self.split, context)
 
     def expected_tokens(self, context: Context) -> int | None:
         return expected_tokens(context, self.preferences, self.epochs)
 
     def run(self, work: Work) -> dict[str, Any]:
-        annotations, told = consumed(work, self.preferences)
-        model, words = begin(work)
-        render = renderer(model, words, self.adapter)
+        annotations, told = consumed(work, self.preferences, self.split)
+        model, words = begin(work, self.adapter)
+        render = renderer(model, words, self.adapter, self.max_length)
         annotations = fitting(work, annotations, lambda a: a.prompt, render, self.too_long)
         trees = preference_trees(annotations, render, "reward")
         head = new_head(model, work.seed)
         policy = policy_of(work, self.machine, {"policy": learner(model, self.adapter, work.seed, head)}, words, self.adapter)
         engine = Engine(policy, Objective(self.center), {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, ("preference", "agree")
-        steps = learn(work, engine, trees, self.batch, self.epochs, every, shown)
+        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps, self.whole_epochs), every, shown)
         scale = self._scale(work, policy, head, trees, render)
         left = leave(work, policy, policy.roles["policy"], head)
         return {**left, **told, **scale, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}

@@ -85,7 +85,10 @@ def act(site: Here, me: Me, form: Ours, request: Request) -> Response:
         return people_page(site, me, link=link_of(site, request, site.people.find(name)))
     changes = {"renew": site.people.renew, "revoke": site.people.revoke, "restore": site.people.restore}
     if what in changes:
-        changes[what](me.name, name)
+        try:
+            changes[what](me.name, name)
+        except UserError as error:
+            return people_page(site, me, fault=str(error))
     elif what in ("accept", "decline"):
         site.people.decide(me.name, name, what == "accept")
     else:
@@ -129,7 +132,7 @@ def exports(site: Here, me: Me) -> Response:
     rows = [
         {"name": name, "rows": said, "path": f"/admin/export/{key}.jsonl", "file": f"{key}.jsonl"} for key, (name, said) in FILES.items()
     ]
-    return admin_page(site, me, "export", "Export", exports=rows)
+    return admin_page(site, me, "export", "Export", exports=rows, store=site.store.place)
 
 
 @router.get("/export/{key}.jsonl")
@@ -146,7 +149,7 @@ def export(site: Here, me: Me, key: str) -> Response:
 
 
 def raw(site: Site) -> Iterator[str]:
-    for event in events_of(site.store, 0, None, blind=False):
+    for event in events_of(site.store, 0):
         yield json.dumps(event, ensure_ascii=False) + "\n"
 
 
@@ -168,7 +171,7 @@ def people_page(site: Site, me: Visitor, fault: str = "", link: dict[str, object
             "done": done.get(p.name, 0),
             "state": standing(p),
             "active": p.active,
-            "undecided": p.accepted is None,
+            "accepted": p.accepted,
         }
         for p in site.people.everyone()
     ]

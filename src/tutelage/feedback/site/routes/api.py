@@ -12,14 +12,14 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from tutelage.feedback.places import on_screen
-from tutelage.feedback.site.exports import events_of
+from tutelage.feedback.site.exports import events_of, own_events
 from tutelage.feedback.site.forms import DAY
 from tutelage.feedback.site.safe import storable
 from tutelage.feedback.site.site import Here, Site
-from tutelage.feedback.site.visitors import Program, Visitor
+from tutelage.feedback.site.visitors import BEARER, Program, Visitor
 from tutelage.feedback.study.sheet import Sheet
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", dependencies=[BEARER])
 ABOUT = "Label by program. Make a token on the page 'You' and send it as 'Authorization: Bearer TOKEN'."
 
 
@@ -86,6 +86,14 @@ class Skip(BaseModel):
     item: str
     submit: str = Field(max_length=200)
     reason: str = Field("", max_length=500)
+    active_ms: int = Field(0, ge=0, le=DAY)
+    total_ms: int = Field(0, ge=0, le=DAY)
+
+
+class Undo(BaseModel):
+    """What is taken back."""
+
+    submit: str = Field("", max_length=200, description="Its token, so that asking twice takes back one; empty: whatever is last.")
 
 
 class Draft(BaseModel):
@@ -93,6 +101,7 @@ class Draft(BaseModel):
 
     item: str
     values: dict[str, str]
+    submit: str = Field("", max_length=200, description="The task's token; needed where an answer is being changed.")
 
 
 class Ask(BaseModel):
@@ -100,6 +109,20 @@ class Ask(BaseModel):
 
     item: str
     text: str = Field(min_length=1, max_length=5000)
+    submit: str = Field("", max_length=64, description="A random token of the caller's: the same twice is one question.")
+
+
+class Without(BaseModel):
+    """Categories that the caller doesn't want to see: these and no others."""
+
+    categories: list[str] = Field(max_length=1000)
+
+
+class Guideline(BaseModel):
+    """What annotators go by."""
+
+    text: str = Field(description="Markdown.")
+    version: str
 
 
 class Stats(BaseModel):
@@ -179,27 +202,28 @@ def submit(site: Here, me: Program, answer: Answer) -> Taken:
 @router.post("/skip")
 def skip(site: Here, me: Program, given: Skip) -> Taken:
     """Give an item back."""
-    receipt = site.desk.skip(me.name, given.submit, site.signer.seek(me.name, given.item), storable(given.reason))
+    item = site.signer.seek(me.name, given.item)
+    receipt = site.desk.skip(me.name, given.submit, item, storable(given.reason), given.active_ms, given.total_ms)
     return Taken(submit=receipt.submit, new=receipt.new, explanation=None, suggestion=None)
 
 
 @router.post("/undo")
-def undo(site: Here, me: Program) -> Task | None:
+def undo(site: Here, me: Program, given: Undo | None = None) -> Task | None:
     """Take the last answer or skip back; null where there is nothing to take back."""
-    sheet = site.desk.undo(me.name)
+    sheet = site.desk.undo(me.name, given.submit if given else "")
     return task(site, me, sheet) if sheet else None
 
 
 @router.post("/draft")
 def draft(site: Here, me: Program, given: Draft) -> float:
     """Keep a half-filled form; when the lease ends (Unix seconds)."""
-    return site.desk.draft(me.name, site.signer.seek(me.name, given.item), clean(given.values))
+    return site.desk.draft(me.name, site.signer.seek(me.name, given.item), clean(given.values), given.submit)
 
 
 @router.post("/ask", status_code=204)
 def ask(site: Here, me: Program, given: Ask) -> None:
     """Ask whoever runs the study about an item."""
-    site.desk.ask(me.name, site.signer.seek(me.name, given.item), storable(given.text))
+    site.desk.ask(me.name, site.signer.seek(me.name, given.item), storable(given.text), given.submit)
 
 
 @router.get("/stats")
@@ -207,6 +231,26 @@ def stats(site: Here, me: Program) -> Stats:
     """The caller's own figures."""
     progress = site.desk.progress(me.name)
     return Stats(person=me.name, role=me.person.role, phase=progress.phase, done=progress.done, open=progress.open)
+
+
+@router.get("/guideline")
+def guideline(site: Here, me: Program) -> Guideline:
+    """What annotators go by, and its version, which is stamped on every answer."""
+    return Guideline(text=site.study.guideline.text, version=site.study.guideline.version)
+
+
+@router.get("/categories")
+def categories(site: Here, me: Program) -> dict[str, bool]:
+    """The study's categories of content, and whether the caller sees each."""
+    return {name: name not in me.person.opt_out for name in site.desk.categories()}
+
+
+@router.post("/without")
+def without(site: Here, me: Program, given: Without) -> dict[str, bool]:
+    """Choose what not to see; the answer is as that of `categories`."""
+    site.desk.opt_out(me.name, given.categories)
+    site.forget()
+    return {name: name not in given.categories for name in site.desk.categories()}
 
 
 @router.get("/history")
@@ -220,13 +264,15 @@ def history(site: Here, me: Program) -> list[Said]:
 
 @router.get("/export")
 def export(site: Here, me: Program, after: int = 0) -> StreamingResponse:
-    """Raw events as JSON lines, from the one after a number: an admin all of them, anybody else their own."""
+    """Raw events as JSON lines, from the one after a number: an admin all of them, anybody else their own, by places on the screen."""
+    if me.person.role == "admin":
+        site.people.note(me.name, "export", "events", "by token")
     return StreamingResponse(lines(site, me, after), media_type="application/x-ndjson")
 
 
 def lines(site: Site, me: Visitor, after: int) -> Iterator[str]:
     everybody = me.person.role == "admin"
-    for event in events_of(site.store, after, None if everybody else me.name, blind=not everybody):
+    for event in events_of(site.store, after) if everybody else own_events(site.store, site.study, after, me.name):
         yield json.dumps(event, ensure_ascii=False) + "\n"
 
 

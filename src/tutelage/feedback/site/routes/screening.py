@@ -6,6 +6,7 @@ What was written is graded without its writer's name on the page.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 from fastapi import APIRouter, Response
 from starlette.responses import RedirectResponse
@@ -33,7 +34,8 @@ class Row:
     agreement: str
     grade: str
     state: str
-    undecided: bool
+    active: bool
+    accepted: bool | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Ungraded:
     """Something written that awaits its grade."""
 
     person: str
-    item: str
+    answer: str
+    """The id of its event."""
     prompt: str
     text: Shown
 
@@ -67,7 +70,7 @@ def grade(site: Here, me: Me, form: Ours) -> Response:
     given = form.get("grade", 1)
     if given not in "1234567" or not given:
         raise UserError("A grade is a number from 1 to 7.")
-    screening.grade(site.desk.database, site.clock(), me.name, form.get("person", 64), form.get("item"), int(given))
+    screening.grade(site.desk.database, site.clock(), me.name, form.get("person", 64), form.get("answer"), int(given))
     return RedirectResponse("/admin/screening", 303)
 
 
@@ -79,15 +82,19 @@ def _row(who: Person, found: Screened) -> Row:
         _beside(found.agreement, agreement),
         _beside(found.demonstrations, written),
         standing(who) if who.accepted is not None or not who.active else "undecided",
-        who.accepted is None and who.active,
+        who.active,
+        who.accepted,
     )
 
 
 def _beside(estimate: Estimate | None, verdict: Verdict) -> str:
-    return f"{estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f}), {WORDS[verdict]}" if estimate else "–"
+    if estimate is None:
+        return "–"
+    interval = f" ({estimate.low:.2f} to {estimate.high:.2f})" if isfinite(estimate.low) and isfinite(estimate.high) else ""
+    return f"{estimate.mean:.2f}{interval}, {WORDS[verdict]}"
 
 
 def _ungraded(site: Site, found: Screened) -> Iterator[Ungraded]:
     for event in found.ungraded:
         assert event.annotation is not None
-        yield Ungraded(found.person, event.item, site.desk.words(event.item), shown(str(event.annotation.answer["text"])))
+        yield Ungraded(found.person, event.id, site.desk.words(event.item), shown(str(event.annotation.answer["text"])))

@@ -17,11 +17,13 @@ from tutelage.feedback.site.safe import plain, shown
 from tutelage.feedback.site.site import Here, Site
 from tutelage.feedback.site.views import turn_text, view_of
 from tutelage.feedback.site.visitors import Me, Ours, Visitor
+from tutelage.feedback.study.arrival import Used
+from tutelage.feedback.study.seats import token
 from tutelage.feedback.study.sheet import Receipt, Sheet
 
 router = APIRouter(include_in_schema=False)
 LETTERS = tuple(letter(place) for place in range(26))
-OWN = ("proof", "item", "submit", "opened", "active_ms", "total_ms", "reason")
+OWN = ("proof", "item", "submit", "last", "opened", "active_ms", "total_ms", "reason")
 """Fields of the page's own, no part of an answer."""
 
 
@@ -32,11 +34,18 @@ def work(site: Here, me: Me, show: bool = False, told: str = "") -> Response:
     if sheet is None:
         progress = site.desk.progress(me.name)
         headline, lead = words.over(progress)
-        return page(site, me, "done.jinja", "/", headline=headline, lead=lead, progress=progress)
+        last = site.desk.last(me.name)
+        return page(site, me, "done.jinja", "/", headline=headline, lead=lead, progress=progress, last=last, told=TOLD.get(told, ""))
     return sheet_page(site, me, sheet, show, told=TOLD.get(told, ""))
 
 
-TOLD = {"draft": "Kept as a draft.", "asked": "Asked. The answer comes to your history.", "nothing": "There is nothing to undo."}
+UNDONE = "Nothing more was undone: that was taken back before, or is too old."
+TOLD = {
+    "draft": "Kept as a draft.",
+    "asked": "Asked. The answer comes to your history.",
+    "nothing": "There is nothing to undo.",
+    "undone": UNDONE,
+}
 
 
 @router.get("/item/{reference}")
@@ -69,10 +78,10 @@ def submit(site: Here, me: Me, form: Ours, request: Request) -> Response:
     try:
         receipt = site.desk.submit(me.name, form.get("submit"), name, values, form.milliseconds("active_ms", total), total)
     except UserError as error:
+        keep(site, me, form)
         if as_json(request):
             raise
-        sheet = site.desk.sheet(me.name, name)
-        return sheet_page(site, me, sheet, show=True, values=values, fault=str(error), status=400)
+        return sheet_page(site, me, still(site, me, name, error), show=True, values=values, fault=str(error), status=status_of(error))
     after = bool(receipt.explanation or receipt.suggestion or receipt.expected)
     if as_json(request):
         return JSONResponse({"next": "/", "after": after, "submit": receipt.submit, "new": receipt.new})
@@ -82,7 +91,9 @@ def submit(site: Here, me: Me, form: Ours, request: Request) -> Response:
 @router.post("/skip")
 def skip(site: Here, me: Me, form: Ours) -> Response:
     """Give the item back."""
-    site.desk.skip(me.name, form.get("submit"), site.signer.seek(me.name, form.get("item")), form.get("reason", 500))
+    total = form.milliseconds("total_ms", elapsed(site, form))
+    item, reason, active = site.signer.seek(me.name, form.get("item")), form.get("reason", 500), form.milliseconds("active_ms", total)
+    site.desk.skip(me.name, form.get("submit"), item, reason, active, total)
     return RedirectResponse("/", 303)
 
 
@@ -91,15 +102,17 @@ def undo(site: Here, me: Me, form: Ours) -> Response:
     """Take the last answer or skip back, and show it again."""
     if "submit" in form.values and site.signer.seek(me.name, form.get("item")):
         keep(site, me, form)
-    sheet = site.desk.undo(me.name)
-    return RedirectResponse(f"/item/{site.signer.hide(me.name, sheet.item.id)}" if sheet else "/?told=nothing", 303)
+    last = form.get("last", 64) if "last" in form.values else site.desk.last(me.name)
+    sheet = site.desk.undo(me.name, last) if last else None
+    nothing = "/?told=undone" if last else "/?told=nothing"
+    return RedirectResponse(f"/item/{site.signer.hide(me.name, sheet.item.id)}" if sheet else nothing, 303)
 
 
 @router.post("/draft")
 def draft(site: Here, me: Me, form: Ours, request: Request) -> Response:
     """Keep a half-filled form."""
     reference = form.get("item")
-    expires = site.desk.draft(me.name, site.signer.seek(me.name, reference), answered(form))
+    expires = site.desk.draft(me.name, site.signer.seek(me.name, reference), answered(form), form.get("submit"))
     return JSONResponse({"expires": expires}) if as_json(request) else RedirectResponse(f"/item/{quote(reference)}?told=draft&show=1", 303)
 
 
@@ -110,16 +123,29 @@ def ask(site: Here, me: Me, form: Ours) -> Response:
     text = form.get("text", 5000)
     if not text:
         raise UserError("A question has words; that one was empty.")
-    site.desk.ask(me.name, site.signer.seek(me.name, reference), text)
+    site.desk.ask(me.name, site.signer.seek(me.name, reference), text, form.get("submit"))
     return RedirectResponse(f"/item/{quote(reference)}?told=asked&show=1", 303)
+
+
+def still(site: Site, me: Visitor, name: str, fault: UserError) -> Sheet:
+    """The sheet of an answer that was refused. The refusal itself, where the item isn't the person's any more: then a page of the fault
+    holds what was written."""
+    try:
+        return site.desk.sheet(me.name, name)
+    except UserError:
+        raise fault from None
+
+
+def status_of(fault: UserError) -> int:
+    return 409 if isinstance(fault, Used) else 400
 
 
 def keep(site: Site, me: Visitor, form: Form) -> None:
     """What is half-filled stays as a draft, when the person goes elsewhere by a button."""
     try:
-        site.desk.draft(me.name, site.signer.seek(me.name, form.get("item")), answered(form))
+        site.desk.draft(me.name, site.signer.seek(me.name, form.get("item")), answered(form), form.get("submit"))
     except UserError:
-        return  # the item is no longer theirs, so there is nothing to keep it for
+        return  # nobody waits for this draft: the item is done, or no longer theirs
 
 
 def answered(form: Form) -> dict[str, str]:
@@ -163,6 +189,8 @@ def sheet_page(
         letters=LETTERS,
         progress=site.desk.progress(me.name),
         guideline=site.guideline,
+        last=site.desk.last(me.name),
+        asks=token(),
         now=int(site.clock() * 1000),
         told=told,
         fault=fault,

@@ -3,32 +3,40 @@
 
 const IDLE = 30_000; // ms without a sign of life after which time is no work
 
-export function drafts(form, saved) {
+export function drafts(form, saved, tell) {
   const place = `draft:${form.elements.submit.value}`;
   let timer = 0;
+  let over = false; // stored, and the page is on its way out
   let sent = text();
 
   function text() {
     const values = new URLSearchParams();
-    for (const [name, value] of new FormData(form)) if (!["submit", "opened", "active_ms", "total_ms"].includes(name)) values.append(name, value);
+    for (const [name, value] of new FormData(form)) if (!["opened", "active_ms", "total_ms"].includes(name)) values.append(name, value);
     return values.toString();
   }
 
   async function send() {
     clearTimeout(timer);
     const now = text();
-    if (now === sent) return;
+    if (now === sent || over) return;
+    let answer = null;
     try {
-      const answer = await fetch(form.dataset.draft, { method: "POST", body: new URLSearchParams(now), headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(String(answer.status));
+      answer = await fetch(form.dataset.draft, { method: "POST", body: new URLSearchParams(now), headers: { Accept: "application/json" } });
+    } catch {
+      // no connection: tried again below
+    }
+    if (over) return;
+    if (answer?.ok) {
       sent = now;
       localStorage.removeItem(place);
       saved.textContent = "saved";
-    } catch {
-      localStorage.setItem(place, now);
-      saved.textContent = "not sent yet, kept in this browser";
-      timer = setTimeout(send, 5000);
+      return;
     }
+    localStorage.setItem(place, now);
+    const no = answer && answer.status < 500 && answer.status !== 429; // it would be refused again
+    saved.textContent = no ? "not saved, kept in this browser" : "not sent yet, kept in this browser";
+    if (!no) timer = setTimeout(send, 5000);
+    else tell((await answer.json().catch(() => ({}))).error ?? "The draft was refused.", "wrong");
   }
 
   const changed = () => {
@@ -40,13 +48,17 @@ export function drafts(form, saved) {
   form.addEventListener("input", changed);
   addEventListener("pagehide", () => {
     const now = text();
-    if (now !== sent) navigator.sendBeacon(form.dataset.draft, new URLSearchParams(now));
+    if (now !== sent && !over) navigator.sendBeacon(form.dataset.draft, new URLSearchParams(now));
   });
 
   // What the server didn't get the last time.
   const kept = localStorage.getItem(place);
-  if (kept) fill(form, new URLSearchParams(kept));
-  return { changed, forget: () => (clearTimeout(timer), (sent = text()), localStorage.removeItem(place)) };
+  if (kept) {
+    fill(form, new URLSearchParams(kept));
+    if (text() === sent) localStorage.removeItem(place);
+    else changed();
+  }
+  return { changed, forget: () => (clearTimeout(timer), (over = true), localStorage.removeItem(place)) };
 }
 
 function fill(form, values) {

@@ -2,5 +2,5 @@
 
 const go = document.getElementById("go");
 addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.target.closest("a, button, input, textarea, summary")) go.click();
+  if (event.key === "Enter" && !event.repeat && !event.target.closest("a, button, input, textarea, summary")) go.click();
 });

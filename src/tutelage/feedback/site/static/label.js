@@ -13,11 +13,11 @@ const k = Number(form.dataset.k);
 const commands = JSON.parse(form.dataset.commands);
 const order = form.querySelector("input[data-order]");
 const across = matchMedia("(min-width: 64rem)");
-const draft = drafts(form, document.getElementById("saved"));
+const draft = drafts(form, document.getElementById("saved"), tell);
 const count = clock(form);
 let chosen = -1; // place on the screen of the card that arrows have reached
 let stop = null; // the group of fields that keys answer
-let busy = false;
+let busy = false; // something was sent, and the page waits for the next
 
 form.noValidate = true;
 for (const hidden of document.querySelectorAll("[data-script]")) hidden.hidden = false;
@@ -168,17 +168,24 @@ async function send() {
   try {
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/json" } });
     const told = await answer.json();
-    if (!answer.ok) return (tell(told.error, "wrong"), true);
+    const used = answer.status === 409; // the form is, by another tab; as a page the answer is the item, with what is written here
+    if (!answer.ok && !used) return (tell(told.error, "wrong"), (busy = false), true);
     draft.forget();
     // The same answer under the same token is kept once; sending it as a form shows what there is to say after it.
-    if (told.after) HTMLFormElement.prototype.submit.call(form); // a field is named submit
+    if (told.after || used) HTMLFormElement.prototype.submit.call(form); // a field is named submit
     else location.assign(told.next);
+    leave();
   } catch {
     tell("Not sent: the server can't be reached. Your answer stays here; press Enter to try again.", "wrong");
-  } finally {
     busy = false;
   }
   return true;
+}
+
+// Until the next page is there nothing else is sent; if none comes, the keys work again.
+function leave() {
+  busy = true;
+  setTimeout(() => (busy = false), 5000);
 }
 
 const press = (name) => {
@@ -190,7 +197,10 @@ const press = (name) => {
 function escape() {
   if (help.open) help.close();
   else if (typing(document.activeElement) || document.activeElement?.closest(".card-more, .asides")) document.activeElement.blur();
-  else go(null);
+  else {
+    document.activeElement?.blur(); // choices, too, give the arrows back
+    go(null);
+  }
   return true;
 }
 
@@ -198,7 +208,7 @@ const DOES = {
   submit: send,
   escape,
   undo: () => press("undo"),
-  skip: () => press("skip"),
+  skip: () => (count(), press("skip")),
   flags,
   columns,
   help: () => (help.open ? help.close() : help.showModal(), true),
@@ -221,6 +231,8 @@ shortcuts(commands, (name, event) => {
   if (key && flag(key)) return true;
   if (stop && key && pick(stop, key)) return true;
   if (name in DOES) return (DOES[name](), true);
+  // A group of choices that has the focus is the browser's to walk: that is what Tab and a screen reader expect.
+  if (/^Arrow/.test(key) && event.target.type === "radio" && !event.shiftKey) return false;
   if (key === "Enter") return (send(), true);
   if (key === "ArrowUp" || key === "ArrowLeft") return event.shiftKey ? shift(-1) : walk(-1);
   if (key === "ArrowDown" || key === "ArrowRight") return event.shiftKey ? shift(1) : walk(1);
@@ -240,8 +252,10 @@ function unveil(key) {
 
 // --- beginning
 
+addEventListener("pageshow", (event) => event.persisted && location.reload()); // come back to: what it held was sent
+
 form.addEventListener("submit", (event) => {
-  if (event.submitter && event.submitter.dataset.does !== "submit") return;
+  if (event.submitter && event.submitter.dataset.does !== "submit") return busy ? event.preventDefault() : leave();
   event.preventDefault();
   send();
 });

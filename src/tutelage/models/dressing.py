@@ -1,0 +1,70 @@
+"""Config and tokenizer from disk, the tokenizer with an end and a pad that training can use.
+
+Published tokenizers name as their end what ends a document, while their chat template ends an answer with another token (Gemma 3: `<eos>`
+and `<end_of_turn>`; Phi-3: `<|endoftext|>` and `<|end|>`; base models of Qwen). An answer's end is what a chat must learn, so where they
+differ the template's is taken; a server still stops at either, since the generation config keeps both. And many name no pad, or the end as
+pad, which a classifier in plain transformers could not score: a token of the vocabulary that no text holds is taken, if there is one.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
+
+from tutelage.core.errors import UserError
+from tutelage.data.template import answer_end
+
+PADS = ("<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "[PAD]", "<|padding|>", "<unk>", "<|reserved_special_token_0|>", "<|endoftext|>")
+"""Tokens that stand in published vocabularies and in no text: Llama 3.1, Gemma, OLMo 2, others, Mistral, Llama 3.0, Qwen and Phi."""
+
+
+def tokenizer_in(directory: Path, told: Callable[[str], None] | None = None) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a folder; `told` hears what was chosen for it. Raises UserError where there is none, or it has no end."""
+    if not (directory / "tokenizer.json").is_file():
+        raise UserError(f"{directory}: no tokenizer.json here; save the model's fast tokenizer beside its weights")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except Exception as problem:  # the tokenizers library raises bare Exceptions
+        raise UserError(f"{directory}: the tokenizer can't be read ({str(problem).splitlines()[0]})") from problem
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"{directory}: the tokenizer names no eos_token, so no response could end; name it in tokenizer_config.json")
+    for chosen in (_end(tokenizer), _pad(tokenizer)):
+        if chosen and told is not None:
+            told(chosen)
+    return tokenizer
+
+
+def config_in(directory: Path) -> PreTrainedConfig:
+    """The config of a folder. Raises UserError for one that isn't of an architecture that transformers has."""
+    try:
+        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except (ValueError, KeyError, OSError) as problem:
+        kind = json.loads((directory / "config.json").read_text())
+        if isinstance(kind, dict) and "auto_map" in kind:
+            raise UserError(
+                f"{directory}: this model ({kind.get('model_type')}) is made by code of its own (auto_map), which is never run; "
+                "it must be one of transformers' own architectures"
+            ) from problem
+        raise UserError(f"{directory}: its config.json can't be read as a model's ({str(problem).splitlines()[0]})") from problem
+
+
+def _end(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Take the token with which the chat template ends an answer; what was done, in words."""
+    named, wanted = str(tokenizer.eos_token), answer_end(tokenizer)
+    if wanted is None or wanted == named:
+        return ""
+    tokenizer.eos_token = wanted
+    return f"answers end with {wanted}, as the chat template ends them (the tokenizer names {named})"
+
+
+def _pad(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Name a pad that isn't the end, where the vocabulary has one; what was done, in words."""
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return ""
+    known, taken = tokenizer.get_vocab(), (tokenizer.eos_token, tokenizer.bos_token)
+    pad = next((token for token in PADS if token in known and token not in taken), None)
+    if pad is None:
+        return ""
+    tokenizer.pad_token = pad
+    return f"{pad} is the pad (the tokenizer names none that isn't its end)"
