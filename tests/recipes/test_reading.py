@@ -117,7 +117,7 @@ def test_a_learnt_prefix_through_a_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ("adapter: {kind: prefx}", "'prefx' is not one of lora, prefix; did you mean 'prefix'?"),
+        ("adapter: {kind: prefx}", "'prefx' is not one of lora, prefix, peft; did you mean 'prefix'?"),
         ("adapter: {kind: prefix, rank: 8}", "adapter.rank: unknown setting; known are kind, tokens"),
         ("adapter: {rnk: 8}", "adapter.rnk: unknown setting; did you mean 'rank'?"),
         ("adapter: {kind: prefix, tokens: 0}", "adapter.tokens: "),

@@ -60,6 +60,7 @@ class Peft:
     from_: str
     """Its folder: adapter_config.json and adapter_model.safetensors."""
     kind: Literal["peft"] = "peft"
+    """Goes on with an adapter that is there."""
 
     def __post_init__(self) -> None:
         faults = [f"{key} {told[key]!r}" for told in [self.config] for key in BEYOND if told.get(key) not in (None, False, [], {}, "none")]

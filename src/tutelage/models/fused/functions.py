@@ -50,13 +50,14 @@ class _Linears(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *parts: Tensor | None) -> tuple[Tensor, ...]:
         weights, ctx.biases = parts[::2], [bias is not None and bias.requires_grad for bias in parts[1::2]]
-        ctx.save_for_backward(x, *weights)
+        ctx.save_for_backward(x)
+        ctx.weights = weights  # not saved: where activations are made again, what was saved comes back as a copy that knows no master
         return tuple(plain_linear(x, weight, bias) for weight, bias in zip(weights, parts[1::2], strict=True))  # pyright: ignore[reportArgumentType]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, *weights = ctx.saved_tensors
+        (x,), weights = ctx.saved_tensors, ctx.weights
         grads_TO = [grad.flatten(0, -2) for grad in grads]
         add_weight_gradients(weights, grads_TO, x.flatten(0, -2))
         dx = _through(grads_TO, weights).view_as(x) if ctx.needs_input_grad[0] else None

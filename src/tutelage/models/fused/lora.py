@@ -72,14 +72,14 @@ class _Lora(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, base: nn.Linear, a_rD: Tensor, b_Or: Tensor, scale: float) -> Tensor:
         a_pD, b_Op = _padded(a_rD, b_Or, scale)
         y, z_Tp = _added(plain_linear(x, weight_of(base, x.dtype), base.bias), x, a_pD, b_Op)
-        ctx.save_for_backward(x, z_Tp, a_pD, b_Op, a_rD, b_Or)
-        ctx.base, ctx.scale = base, scale
+        ctx.save_for_backward(x, z_Tp, a_pD, b_Op)
+        ctx.base, ctx.adapter, ctx.scale = base, (a_rD, b_Or), scale  # as in functions.py, weights aren't saved
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None, None]:
-        x, z_Tp, a_pD, b_Op, a_rD, b_Or = ctx.saved_tensors
+        (x, z_Tp, a_pD, b_Op), (a_rD, b_Or) = ctx.saved_tensors, ctx.adapter
         x_TD, grad_TO = (y.reshape(-1, y.shape[-1]) for y in (x, grad))
         dz_Tp = grad_TO @ b_Op
         if a_rD.requires_grad:
