@@ -75,6 +75,7 @@ FOLLOWED = "tests/cli/test_label_files.py follows the page to the letter"
 MOVED = "tests/recipes/test_moving.py imports the page's own configurations, and command lines of TRL"
 EXPORTED = "tests/cli/test_export.py and tests/recipes/test_exporting.py, with a stand-in for the hub"
 SERVED = "tests/feedback/site and tests/long/test_wheel.py open the site and follow its links; here it would wait for people"
+FEWER = "tests/long/test_torchrun.py and test_sharded.py, with fewer processes"
 LONG = "minutes to hours on a quiet machine; its figures stand on the page"
 PARSED: Mapping[str, str] = {
     "tutelage label import argilla.json --dry-run": FOLLOWED,
@@ -93,7 +94,7 @@ PARSED: Mapping[str, str] = {
     f"{ASSISTANT} '[inputs.text=PATH]' model=DIR": "brackets mark what may be left out",
     "tutelage run assistant inputs.demonstrations=sft_dolly_3k.jsonl.gz inputs.preferences=pref_hh_harmless.jsonl.gz "
     "inputs.prompts=sft_dolly_3k.jsonl.gz inputs.text=text_wikitext2.jsonl.gz model=english-14m": LONG,
-    "torchrun --standalone --nproc-per-node 8 -m tutelage run RECIPE --out DIR": "tests/long/test_torchrun.py and test_sharded.py, with fewer processes",
+    "torchrun --standalone --nproc-per-node 8 -m tutelage run RECIPE --out DIR": FEWER,
     "tutelage import axolotl.yml": MOVED,
     "tutelage import llamafactory.yaml --gpus 8 --out dpo.yaml": MOVED,
     "tutelage import trl sft --model_name_or_path DIR --dataset_name rows.jsonl --use_peft": MOVED,
