@@ -23,13 +23,12 @@ from typing import Any, Protocol, cast
 from tutelage.core.building import closest
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, records
+from tutelage.core.text import content_id
 from tutelage.feedback.agreement.pace import time_of
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.given import Given, Passed, Repeat
 from tutelage.feedback.tasks import answer_of
 
-ANONYMOUS = "anonymous"
-"""The annotator of a format that names none."""
 RAW = "raw"
 """The format that marks repeats; in the others they follow from what stands in the file more than once."""
 UNHELD: Mapping[str, Callable[[Annotation], object]] = {
@@ -139,13 +138,21 @@ def written(annotations: Sequence[Annotation], name: str, repeats: Sequence[Anno
     marked = [{**row, "purpose": "repeat"} for row in form.write(repeats)] if name == RAW else []
     found = [*form.write([*annotations] if marked else [*annotations, *repeats]), *marked]
     rows = [cast(Row, json.loads(json.dumps(row, ensure_ascii=False))) for row in found]
+    return Written(rows, _compared([*annotations, *repeats], _back(form, rows, name), name))
+
+
+def _back(form: Format, rows: Sequence[Row], name: str) -> dict[str, list[Annotation]]:
+    """What rows say, by id."""
     back: dict[str, list[Annotation]] = {}
     for number, row in enumerate(rows, 1):
-        for one in _row(form, Record(row, f"what would be written:{number}"), name, Given()):
+        try:
+            read = [one.annotation if isinstance(one, Repeat) else one for one in _row(form, Record(row, f"row {number}"), name, Given())]
+        except UserError as error:
+            raise UserError(f"the format {name} can't hold all of these annotations ({error}); write raw rows instead") from None
+        for one in read:
             if not isinstance(one, Passed):
-                read = one.annotation if isinstance(one, Repeat) else one
-                back.setdefault(read.id, []).append(read)
-    return Written(rows, _compared([*annotations, *repeats], back, name))
+                back.setdefault(one.id, []).append(one)
+    return back
 
 
 def _compared(wanted: Sequence[Annotation], back: dict[str, list[Annotation]], name: str) -> dict[str, int]:
@@ -156,9 +163,8 @@ def _compared(wanted: Sequence[Annotation], back: dict[str, list[Annotation]], n
         if not back.get(a.id):
             again = f"the format {name} can't hold that it was said again" if any(one.id == a.id for one in everything) else ""
             raise UserError(f"annotation {a.id} by {a.annotator}: {again or _lost(a, everything, name)}")
-        least = min(back[a.id], key=lambda one: len(_unheld(a, one)))
-        back[a.id].remove(least)
-        lost.update(_unheld(a, least))
+        least = [(len(_unheld(a, one)), one.prompt.tags != a.prompt.tags, n) for n, one in enumerate(back[a.id])]
+        lost.update(_unheld(a, back[a.id].pop(min(least)[-1])))
     if over := next((one for ones in back.values() for one in ones), None):
         raise UserError(f"annotation {over.id} by {over.annotator}: the format {name} would say it oftener than it was said")
     return dict(lost)
@@ -196,6 +202,7 @@ def _check(one: Annotation, record: Record) -> None:
 def _lost(annotation: Annotation, back: Sequence[Annotation], name: str) -> str:
     """What of an annotation doesn't come back."""
     near = [b for b in back if b.prompt.id == annotation.prompt.id and b.task == annotation.task]
+    near = [b for b in near if [r.id for r in b.responses] == [r.id for r in annotation.responses]] or near
     near = [b for b in near if b.annotator == annotation.annotator] or near
     if not near:
         return f"the format {name} can't hold its prompt or task ({annotation.task}); write raw rows instead"
@@ -210,11 +217,16 @@ def tags_of(values: Mapping[str, Any], *names: str) -> dict[str, str]:
 
 
 def by_item(annotations: Iterable[Annotation]) -> dict[tuple[str, ...], list[Annotation]]:
-    """Annotations of one prompt and the same responses in the same order, together."""
+    """Annotations of one prompt, told by one set of tags, and of the same responses in the same order, together."""
     groups: dict[tuple[str, ...], list[Annotation]] = {}
     for a in annotations:
-        groups.setdefault((a.prompt.id, *(r.id for r in a.responses)), []).append(a)
+        groups.setdefault((told(a), *(r.id for r in a.responses)), []).append(a)
     return groups
+
+
+def told(annotation: Annotation) -> str:
+    """What two annotations of one row have in common: the prompt and its tags."""
+    return content_id(annotation.prompt.id, annotation.prompt.tags)
 
 
 def _question(a: Annotation) -> Hashable:

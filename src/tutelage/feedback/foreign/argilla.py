@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
-from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.annotation import ANONYMOUS, Annotation
 from tutelage.feedback.beside import BESIDE, beside, with_beside
-from tutelage.feedback.foreign import ANONYMOUS, by_item, rounds, tags_of
+from tutelage.feedback.foreign import by_item, rounds, tags_of
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged, squeezed
 from tutelage.feedback.questions import Said, Told, said_of, stem_of, understood, word
 
@@ -80,7 +80,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
             for said in said_of(a, names):
                 one = {"value": _value(said), "user_id": a.annotator, "status": "submitted"}
                 answers.setdefault(said.question, []).append(one)
-            if told := beside(a, "aspect", tags=first.prompt.tags if a.prompt.tags == first.prompt.tags else ()):
+            if told := beside(a, "aspect", tags=None):
                 extra[f"{a.annotator} {a.task} {a.aspect}"] = told
         metadata = {k: v for k, v in first.prompt.tags.items() if k != "id"}
         if extra:

@@ -15,9 +15,8 @@ from tutelage.core.conversations import spoken, turns
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row
 from tutelage.core.text import Message
-from tutelage.feedback.annotation import Annotation
+from tutelage.feedback.annotation import ANONYMOUS, Annotation
 from tutelage.feedback.beside import BESIDE, beside, with_beside
-from tutelage.feedback.foreign import ANONYMOUS
 from tutelage.feedback.given import Given, Passed, annotator, asked
 
 SPEAKERS = {"user": "Human", "assistant": "Assistant"}

@@ -95,7 +95,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         made: list[dict[str, Any]] = []
         for a in group:
             count += 1
-            told = beside(a, "aspect", "seconds", "at", tags=_tags(first.prompt.tags, name) if a.prompt.tags == first.prompt.tags else ())
+            told = beside(a, "aspect", "seconds", "at", tags=_tags(a.prompt.tags))
             one: dict[str, Any] = {"id": count, "completed_by": int(a.annotator) if _is_number(a.annotator) else {"email": a.annotator}}
             one |= {"was_cancelled": False, "lead_time": a.seconds, "created_at": a.at, "ground_truth": False}
             one["result"] = [_result(said, names) for said in said_of(a, names)]
@@ -172,9 +172,9 @@ def _result(said: Said, names: Sequence[str]) -> dict[str, Any]:
     return one | {"type": "textarea", "value": {"text": [said.value]}}
 
 
-def _tags(tags: Mapping[str, str], name: str) -> list[str]:
+def _tags(tags: Mapping[str, str]) -> list[str]:
     """Those that a task holds: all, but its id only where it is a number, as Label Studio's are."""
-    return [tag for tag in tags if tag != "id" or _is_number(name)]
+    return [tag for tag in tags if tag != "id" or _is_number(tags["id"])]
 
 
 def _is_number(name: str) -> bool:

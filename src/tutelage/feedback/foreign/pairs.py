@@ -17,8 +17,8 @@ from typing import Any, cast
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row
 from tutelage.core.text import Prompt, Response, content_id
-from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import ANONYMOUS, rounds, tags_of
+from tutelage.feedback.annotation import ANONYMOUS, Annotation
+from tutelage.feedback.foreign import rounds, tags_of
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged
 
 CORRECTED = "corrected-prediction"
@@ -63,6 +63,9 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
     for group in (once for whole in groups.values() for once in rounds(whole, _question)):
         texts, pairs, corrected = _whole(group)
         first = group[0]
+        if not isinstance(asked(first.prompt), str):
+            told = "rows of pairs can't hold a conversation of several turns; write raw rows instead"
+            raise UserError(f"annotation {first.id} by {first.annotator}: {told}")
         row: Row = {"id": first.prompt.tags["id"]} if "id" in first.prompt.tags else {}
         row |= {"question": asked(first.prompt), **{f"prediction {n}": text for n, text in enumerate(texts, 1)}}
         row["preference"] = [pairs[pair] for pair in combinations(range(len(texts)), 2)]
