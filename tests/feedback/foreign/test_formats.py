@@ -216,6 +216,56 @@ def test_what_comes_back_without_its_times_is_counted(tmp_path: Path) -> None:
     assert made.lost == {**lost, "who wrote the responses": 2}
 
 
+ALL = {"pair", "tie", "both bad", "order", "one chosen", "best and worst", "likert", "good", "good each", "score", "written", "edit"}
+HOLDS: dict[str, set[str]] = {
+    **{"raw": {*ALL, "prompt"}, "argilla": ALL, "label_studio": ALL, "potato": ALL},
+    **{"alpaca_eval": {"pair", "tie"}, "arena": {"pair", "tie", "both bad"}, "hh": {"pair"}, "pairs": {"order", "one chosen"}},
+    **{"votes": {"pair", "tie", "both bad", "one chosen", "good"}, "columns": {"pair", "tie", "both bad", "good", "score"}},
+    "oasst": {"order", "one chosen"},
+}
+
+
+@pytest.mark.parametrize("name", foreign.names())
+def test_a_format_holds_what_the_page_says(name: str) -> None:
+    """docs/annotations.md, "What comes back"."""
+    three = (Response("a"), Response("b"), Response("c"))
+    said: dict[str, tuple[str, dict[str, Any], int]] = {
+        "pair": ("pair", {"winner": 1}, 2),
+        "tie": ("pair", {"winner": "tie"}, 2),
+        "both bad": ("pair", {"winner": "both_bad"}, 2),
+        "order": ("ranking", {"tiers": [[2], [0], [1]]}, 3),
+        "one chosen": ("ranking", {"tiers": [[2], [0, 1]]}, 3),
+        "best and worst": ("best_worst", {"best": 2, "worst": 0}, 3),
+        "likert": ("likert", {"values": [1, 7]}, 2),
+        "good": ("binary", {"good": [True]}, 1),
+        "good each": ("binary", {"good": [True, False]}, 2),
+        "score": ("score", {"values": [7]}, 1),
+        "written": ("demonstration", {"text": "Ho"}, 0),
+        "edit": ("edit", {"response": 0, "text": "a!"}, 2),
+        "prompt": ("prompt", {"kind": "plain", "text": "Hi"}, 0),
+    }
+    who = {"columns": "annotator1", "oasst": "oasst"}.get(name, "ann")
+    given = {what: Annotation(ask("Hi"), three[:k], task, answer, who) for what, (task, answer, k) in said.items()}
+    assert {what for what, a in given.items() if holds(a, name)} == HOLDS[name]
+    plain = given["order" if name in ("pairs", "oasst") else "pair"]
+    wide = name not in ("votes", "columns", "pairs", "oasst")
+    for one in (
+        replace(plain, weight=0.5),
+        replace(plain, guideline="g"),
+        replace(plain, flags=((0, "x"),)),
+        replace(plain, aspect="harm"),
+    ):
+        assert holds(one, name) == wide, one
+
+
+def holds(annotation: Annotation, name: str) -> bool:
+    try:
+        return bool(foreign.write([annotation], name))
+    except UserError as error:
+        assert "write raw rows instead" in str(error)
+        return False
+
+
 def test_equal_prompts_of_two_rows_keep_their_tags() -> None:
     two = (Response("a"), Response("b"))
     given = [Annotation(ask("Hi", id=str(n)), two, "pair", {"winner": 0}, f"rater{n % 2}") for n in range(4)]

@@ -58,7 +58,7 @@ def told(file: Path, found: Imported) -> str:
     made = ", ".join(f"{n:,} {task}" for task, n in kinds.most_common())
     rest = f" Passed over: {_passed(found)}." if found.passed else ""
     by = f"{people} annotator{'s' if people != 1 else ''}"
-    again = f" Of these {n:,} say the same again as the same person had said of the same: repeats." if (n := len(found.repeats)) else ""
+    again = f" Repeats among them: {n:,} (the same person said the same of the same again)." if (n := len(found.repeats)) else ""
     return f"{file}: read as {found.format}; {found.rows:,} rows, {len(everything):,} annotations by {by} ({made}).{again}{rest}"
 
 
