@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 from tests.cli.batch import commands
 from tests.feedback.foreign import samples
+from tutelage.core.text import Response, ask
+from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
+from tutelage.feedback.store.events import Event
 
 ANIMALS = ("dog", "cat", "hen", "goat")
 
@@ -94,6 +98,27 @@ def test_what_was_said_again_goes_in_and_out_and_is_counted(tmp_path: Path) -> N
     assert joined.code == 2 and "a vote chooses one answer" in joined.err and not (tmp_path / "joined.jsonl").exists()
     for found in (stats, measured):
         assert json.loads(found.out)["consistency"]["mean"] == 0.5, "the same once, otherwise once"
+
+
+def test_what_a_study_asked_again_leaves_in_raw_rows_alone(tmp_path: Path) -> None:
+    """Of a different answer no tool can say that it was a repeat: it would come back as one to learn from."""
+    first = Annotation(ask("Hi"), (Response("a"), Response("b")), "pair", {"winner": 0}, "ann")
+    store = Store(tmp_path / "s.sqlite")
+    store.record([Event("one", "annotation", "ann", annotation=first)])
+    store.record([Event("two", "annotation", "ann", "repeat", annotation=replace(first, answer={"winner": 1}))])
+    raw, tool, back, stats = commands(
+        [
+            ["label", "export", "s.sqlite", "--out", "raw.jsonl"],
+            ["label", "export", "s.sqlite", "--as", "argilla", "--out", "a.json"],
+            ["label", "import", "raw.jsonl", "--store", "new.sqlite"],
+            ["label", "stats", "new.sqlite", "--json"],
+        ],
+        tmp_path,
+    )
+    assert "2 rows of raw from 2 annotations" in raw.out and "left out" not in raw.out
+    assert "1 rows of argilla from 1 annotations (aggregate: none); repeats left out: 1." in tool.out
+    assert "2 read, 2 added, 0 there already." in back.out and list(Store(tmp_path / "new.sqlite").read()) == [first]
+    assert json.loads(stats.out)["consistency"]["mean"] == 0
 
 
 def test_a_broken_row_leaves_the_store_as_it_was(tmp_path: Path) -> None:

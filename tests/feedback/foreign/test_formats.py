@@ -218,9 +218,16 @@ def test_what_comes_back_without_its_times_is_counted(tmp_path: Path) -> None:
 
 ALL = {"pair", "tie", "both bad", "order", "one chosen", "best and worst", "likert", "good", "good each", "score", "written", "edit"}
 HOLDS: dict[str, set[str]] = {
-    **{"raw": {*ALL, "prompt"}, "argilla": ALL, "label_studio": ALL, "potato": ALL},
-    **{"alpaca_eval": {"pair", "tie"}, "arena": {"pair", "tie", "both bad"}, "hh": {"pair"}, "pairs": {"order", "one chosen"}},
-    **{"votes": {"pair", "tie", "both bad", "one chosen", "good"}, "columns": {"pair", "tie", "both bad", "good", "score"}},
+    "raw": {*ALL, "prompt"},
+    "argilla": ALL,
+    "label_studio": ALL,
+    "potato": ALL,
+    "alpaca_eval": {"pair", "tie"},
+    "arena": {"pair", "tie", "both bad"},
+    "hh": {"pair"},
+    "pairs": {"order", "one chosen"},
+    "votes": {"pair", "tie", "both bad", "one chosen", "good"},
+    "columns": {"pair", "tie", "both bad", "good", "score"},
     "oasst": {"order", "one chosen"},
 }
 
