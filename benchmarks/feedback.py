@@ -10,6 +10,7 @@ ceiling is the accuracy that the agreement implies for a single label. Intervals
 import argparse
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,18 @@ def main() -> None:
         brought = [[name, *carried(given.data / f"{name}.jsonl.gz", folder)] for name in SETS]
         rankings = [a for a in Store(folder / f"{RANKED}.sqlite").read() if a.task in ("ranking", "pair")]
         held = held_out(rankings, given.model, folder, given.folds, given.epochs)
-    head = ["set", "read as", "rows", "judgements", "people", "passed over", "read, s", "as raw Parquet, MiB", "written and read again"]
+    head = [
+        "set",
+        "read as",
+        "rows",
+        "judgements",
+        "repeats",
+        "people",
+        "passed over",
+        "read, s",
+        "as raw Parquet, MiB",
+        "written and read again",
+    ]
     told = [
         table(head, [[name, *row[:-1]] for name, *row in brought]),
         table(
@@ -89,20 +101,21 @@ def carried(path: Path, folder: Path) -> list[object]:
     took = time.perf_counter() - began
     name = path.name.removesuffix(".jsonl.gz")
     store = Store(folder / f"{name}.sqlite")
-    store.append(found.annotations)
-    kept = list(store.read())
+    store.append(found.annotations, "import", found.repeats)
+    kept, repeats = list(store.read()), [event.annotation for event in store.repeats() if event.annotation]
     raw, again = folder / f"{name}.parquet", folder / f"{name}.again.jsonl"
-    export(kept, raw)
-    export(kept, again, found.format)
-    wanted = {a.id for a in found.annotations}
-    same = all({a.id for a in foreign.read(file).annotations} == wanted for file in (raw, again)) and {a.id for a in kept} == wanted
+    export(kept, raw, repeats=repeats)
+    export(kept, again, found.format, repeats=repeats)
+    wanted = _times(found)
+    same = all(_times(foreign.read(file)) == wanted for file in (raw, again)) and Counter(a.id for a in (*kept, *repeats)) == wanted
     people = len({a.annotator for a in kept})
     passed = "; ".join(f"{n:,} {why}" for why, n in found.passed.items())
     size = f"{raw.stat().st_size / 2**20:.2f}"
     return [
         found.format,
         f"{found.rows:,}",
-        f"{len(kept):,}",
+        f"{len(kept) + len(repeats):,}",
+        f"{len(repeats):,}",
         str(people),
         passed,
         f"{took:.1f}",
@@ -110,6 +123,11 @@ def carried(path: Path, folder: Path) -> list[object]:
         "the same" if same else "**not the same**",
         found,
     ]
+
+
+def _times(found: Imported) -> Counter[str]:
+    """How often each judgement stands in a file."""
+    return Counter(a.id for a in (*found.annotations, *found.repeats))
 
 
 def measured(brought: Sequence[Sequence[object]]) -> list[list[str]]:

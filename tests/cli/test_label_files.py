@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 from tests.cli.batch import commands
 from tests.feedback.foreign import samples
+from tutelage.core.text import Response, ask
+from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store
+from tutelage.feedback.store.events import Event
 
 ANIMALS = ("dog", "cat", "hen", "goat")
 
@@ -59,11 +63,62 @@ def test_import_and_export(tmp_path: Path) -> None:
     assert "user: Name an animal." in first.out and first.out.count("user: ") == 3
     counted = "read as argilla; 3 rows, 5 annotations by 2 annotators (2 ranking, 2 pair, 1 score of helpful). Passed over: 1 answers with"
     assert counted in first.out
-    assert "study.sqlite: 5 taken in." in brought.out and "study.sqlite: 0 taken in, 5 were there already." in again.out
+    assert "study.sqlite: 5 read, 5 added, 0 there already." in brought.out
+    assert "study.sqlite: 5 read, 0 added, 5 there already." in again.out
     assert Store(tmp_path / "study.sqlite", create=False).count == 5
     assert {event.purpose for event in Store(tmp_path / "study.sqlite").events()} == {"import"}
     assert "pairs.jsonl: 2 rows of preference from 3 annotations (aggregate: none); 1 without a row" in out.out
     assert back.code == 0 and len(json.loads((tmp_path / "back.json").read_text())) == 2
+
+
+def test_what_was_said_again_goes_in_and_out_and_is_counted(tmp_path: Path) -> None:
+    row = {"instruction": "Sing", "output_1": "La", "output_2": "La la", "annotator": "ann", "preference": 2, "time_per_example": 1.5}
+    rows = [row | {"generator_2": "sft"}, row | {"generator_2": "ppo"}, row | {"preference": 1}, row | {"annotator": "ben"}]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    brought, again, twice, own, pairs, lossy, joined, stats, measured = commands(
+        [
+            ["label", "import", "x.jsonl", "--store", "s.sqlite"],
+            ["label", "import", "x.jsonl", "--store", "s.sqlite"],
+            ["label", "export", "s.sqlite", "--out", "raw.jsonl"],
+            ["label", "import", "raw.jsonl", "--store", "s.sqlite"],
+            ["label", "export", "s.sqlite", "--as", "preference", "--out", "pairs.jsonl"],
+            ["label", "export", "s.sqlite", "--as", "votes", "--out", "votes.jsonl"],
+            ["label", "export", "s.sqlite", "--as", "votes", "--aggregate", "majority", "--out", "joined.jsonl"],
+            ["label", "stats", "s.sqlite", "--json"],
+            ["label", "stats", "x.jsonl", "--json"],
+        ],
+        tmp_path,
+    )
+    assert "4 annotations by 2 annotators (4 pair). Repeats among them: 1 (the same person said the same of the same again)." in brought.out
+    assert "s.sqlite: 4 read, 4 added, 0 there already." in brought.out and "4 read, 0 added, 4 there already." in again.out
+    assert "raw.jsonl: 4 rows of raw from 4 annotations" in twice.out and "4 read, 0 added, 4 there already." in own.out
+    assert "pairs.jsonl: 3 rows of preference from 3 annotations (aggregate: none); repeats left out: 1." in pairs.out
+    lost = "votes has no place for how long it took of 4; votes has no place for who wrote the responses of 2."
+    assert f"votes.jsonl: 1 rows of votes from 4 annotations (aggregate: none); {lost}" in lossy.out
+    assert joined.code == 2 and "a vote chooses one answer" in joined.err and not (tmp_path / "joined.jsonl").exists()
+    for found in (stats, measured):
+        assert json.loads(found.out)["consistency"]["mean"] == 0.5, "the same once, otherwise once"
+
+
+def test_what_a_study_asked_again_leaves_in_raw_rows_alone(tmp_path: Path) -> None:
+    """Of a different answer no tool can say that it was a repeat: it would come back as one to learn from."""
+    first = Annotation(ask("Hi"), (Response("a"), Response("b")), "pair", {"winner": 0}, "ann")
+    store = Store(tmp_path / "s.sqlite")
+    store.record([Event("one", "annotation", "ann", annotation=first)])
+    store.record([Event("two", "annotation", "ann", "repeat", annotation=replace(first, answer={"winner": 1}))])
+    raw, tool, back, stats = commands(
+        [
+            ["label", "export", "s.sqlite", "--out", "raw.jsonl"],
+            ["label", "export", "s.sqlite", "--as", "argilla", "--out", "a.json"],
+            ["label", "import", "raw.jsonl", "--store", "new.sqlite"],
+            ["label", "stats", "new.sqlite", "--json"],
+        ],
+        tmp_path,
+    )
+    assert "2 rows of raw from 2 annotations" in raw.out and "left out" not in raw.out
+    assert "1 rows of argilla from 1 annotations (aggregate: none); repeats left out: 1." in tool.out
+    assert "2 read, 2 added, 0 there already." in back.out and list(Store(tmp_path / "new.sqlite").read()) == [first]
+    assert json.loads(stats.out)["consistency"]["mean"] == 0
 
 
 def test_a_broken_row_leaves_the_store_as_it_was(tmp_path: Path) -> None:

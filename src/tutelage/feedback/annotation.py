@@ -11,6 +11,9 @@ from typing import Any, cast
 
 from tutelage.core.text import Message, Prompt, Response, content_id
 
+ANONYMOUS = "anonymous"
+"""The annotator where a file names none: one word for many people, so nobody's agreement with themselves."""
+
 
 @dataclass(frozen=True)
 class Annotation:

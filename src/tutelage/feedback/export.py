@@ -21,7 +21,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -56,6 +56,8 @@ class Exported:
     annotations: int
     without: Mapping[str, int]
     """Why annotations gave no row, and how many of them."""
+    lost: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What a tool's format has no place for (times, tags, ...), and of how many annotations."""
 
 
 def rows_of(annotations: Sequence[Annotation], as_: str, form: Form, aggregated: str) -> tuple[list[Row], dict[str, int]]:
@@ -76,19 +78,29 @@ def rows_of(annotations: Sequence[Annotation], as_: str, form: Form, aggregated:
 
 
 def export(
-    annotations: Iterable[Annotation], path: Path, as_: str = "raw", form: Form = "conversational", aggregated: str = "none"
+    annotations: Iterable[Annotation],
+    path: Path,
+    as_: str = "raw",
+    form: Form = "conversational",
+    aggregated: str = "none",
+    repeats: Sequence[Annotation] = (),
 ) -> Exported:
-    """Write a file (.jsonl, .json as one list, .parquet), whole or not at all; one that is there is replaced. UserError where nothing
-    would stand in it."""
+    """Write a file (.jsonl, .json as one list, .parquet), whole or not at all; one that is there is replaced. `repeats`, what somebody
+    said again of the same, stand in raw rows and tools' files and never among TRL's types. UserError where nothing would stand in it."""
     if not path.name.endswith(ENDINGS):
         raise UserError(f"{path}: unknown kind of file; written are {', '.join(ENDINGS)}")
-    given = list(annotations)
-    rows, without = rows_of(given, as_, form, aggregated)
+    given, lost, without = list(annotations), dict[str, int](), dict[str, int]()
+    if as_ in foreign.names():
+        made = foreign.written(given, as_, repeats)
+        rows, lost = made.rows, made.lost
+        given += repeats
+    else:
+        rows, without = rows_of(given, as_, form, aggregated)
     if not rows:
         told = "; ".join(f"{n} have {why}" for why, n in without.items())
         raise UserError(f"{path}: none of {len(given)} annotations gives a row of {as_}{': ' + told if told else ''}; nothing was written")
     write_atomic(path, _bytes([flat(row) for row in rows] if as_ == "raw" and path.suffix == ".parquet" else rows, path))
-    return Exported(len(rows), len(given), without)
+    return Exported(len(rows), len(given), without, lost)
 
 
 def export_events(events: Iterable[Event], path: Path) -> int:

@@ -15,6 +15,7 @@ from tutelage.core.conversations import messages, prompt, spoken, turns
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.core.text import Message, Prompt, Response, ask
+from tutelage.feedback.annotation import Annotation
 
 PROMPTS = (
     *("instruction", "prompt", "question", "query", "user_input", "context", "input", "passage", "document", "article", "source"),
@@ -49,6 +50,13 @@ class Passed:
 
     where: str
     why: str
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A judgement of which the file itself says that the person was asked it again."""
+
+    annotation: Annotation
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,21 @@ def test_argilla(tmp_path: Path, change: Any, message: str) -> None:
     assert found.startswith("x.json:1: ") and re.search(message, found), found
 
 
+def test_label_studios_short_form_is_refused_in_words(tmp_path: Path) -> None:
+    data = {"prompt": "Name an animal.", "answer1": "A fox.", "answer2": "An owl.", "id": 11}
+    who = {
+        "annotator": 4,
+        "annotation_id": 1,
+        "created_at": "2026-03-09T21:52:49Z",
+        "updated_at": "2026-03-09T21:52:49Z",
+        "lead_time": 12.5,
+    }
+    message = (
+        "x.json:1: this is Label Studio's short form (JSON_MIN), which doesn't say on what an answer was given, nor of which kind it is"
+    )
+    assert fault(tmp_path, [{**data, "better": [{"selected": "left"}], **who}]) == f"{message}; export the project once more, as JSON"
+
+
 def test_label_studio(tmp_path: Path) -> None:
     task = samples.label_studio()[0]
     result = task["annotations"][0]["result"][0]

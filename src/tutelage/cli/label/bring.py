@@ -37,7 +37,7 @@ def command(
         )
     given = Given(tuple(prompt or ()), tuple(responses or ()), tuple(without or ()), _items(items))
     found = foreign.read(file, form, given)
-    if not found.annotations:
+    if not (found.annotations or found.repeats):
         raise UserError(f"{file}: read as {found.format}, but nothing in it is an annotation ({_passed(found) or 'no answers'})")
     for annotation in found.annotations[:SHOWN]:
         screen.out.print(shown(annotation), soft_wrap=True)
@@ -45,19 +45,21 @@ def command(
     if dry_run:
         screen.say("Nothing was written (--dry-run).")
         return
-    new = Store(store).append(found.annotations, "import")
-    known = len(found.annotations) - new
-    screen.say(f"{store}: {new:,} taken in{f', {known:,} were there already' if known else ''}.")
+    new = Store(store).append(found.annotations, "import", found.repeats)
+    read = len(found.annotations) + len(found.repeats)
+    screen.say(f"{store}: {read:,} read, {new:,} added, {read - new:,} there already.")
 
 
 def told(file: Path, found: Imported) -> str:
     """What a file held, in one sentence."""
-    kinds = Counter(a.task if a.aspect == "overall" else f"{a.task} of {a.aspect}" for a in found.annotations)
-    people = len({a.annotator for a in found.annotations})
+    everything = [*found.annotations, *found.repeats]
+    kinds = Counter(a.task if a.aspect == "overall" else f"{a.task} of {a.aspect}" for a in everything)
+    people = len({a.annotator for a in everything})
     made = ", ".join(f"{n:,} {task}" for task, n in kinds.most_common())
     rest = f" Passed over: {_passed(found)}." if found.passed else ""
     by = f"{people} annotator{'s' if people != 1 else ''}"
-    return f"{file}: read as {found.format}; {found.rows:,} rows, {len(found.annotations):,} annotations by {by} ({made}).{rest}"
+    again = f" Repeats among them: {n:,} (the same person said the same of the same again)." if (n := len(found.repeats)) else ""
+    return f"{file}: read as {found.format}; {found.rows:,} rows, {len(everything):,} annotations by {by} ({made}).{again}{rest}"
 
 
 def shown(annotation: Annotation) -> Text:

@@ -22,7 +22,7 @@ class Gathered:
 
     annotations: tuple[Annotation, ...]
     repeats: tuple[Annotation, ...] = ()
-    """What people were asked again."""
+    """What people were asked again, or said again."""
     hours: Mapping[str, float] | None = None
     """Of each person, where a store knows of all their work."""
     of: int | None = None
@@ -40,7 +40,8 @@ def gathered(place: str) -> Gathered:
     if path.suffix in (".yaml", ".yml"):
         return _of_study(read_study(path))
     if path.name.endswith(ENDINGS):
-        return Gathered(foreign.read(path).annotations)
+        found = foreign.read(path)
+        return Gathered(found.annotations, found.repeats)
     if path.is_dir():
         if not (path / STORE).is_file():
             raise UserError(f"{path}: a folder without {STORE}; give a study, a store, a label stage's artifact or a file of annotations")
@@ -49,8 +50,8 @@ def gathered(place: str) -> Gathered:
 
 
 def _of_store(store: Store, of: int | None = None, pay_per_hour: float | None = None, currency: str = "$") -> Gathered:
-    repeats = store.read(purposes=("repeat",))
-    return Gathered(tuple(store.read()), tuple(repeats), worked(store), of, pay_per_hour, currency)
+    repeats = tuple(event.annotation for event in store.repeats() if event.annotation)
+    return Gathered(tuple(store.read()), repeats, worked(store), of, pay_per_hour, currency)
 
 
 def _of_study(study: Study) -> Gathered:

@@ -15,6 +15,7 @@ from scipy import special  # pyright: ignore[reportMissingTypeStubs]
 from tutelage.core.statistics import Estimate
 from tutelage.feedback.agreement.pairwise import share
 from tutelage.feedback.agreement.votes import FIRST, ORDER, TIE, Item, Vote, numbered
+from tutelage.feedback.annotation import ANONYMOUS
 
 
 def position(votes: Sequence[Vote]) -> Estimate | None:
@@ -53,9 +54,11 @@ def haste(votes: Sequence[Vote]) -> Estimate | None:
 
 
 def consistency(votes: Sequence[Vote]) -> Estimate | None:
-    """How often people who are asked the same again say the same: each later vote against the first. None without a repeat."""
+    """How often people who are asked the same again say the same: each later vote against the first. None without a repeat. Who is
+    anonymous may be several people and is left out."""
     first: dict[tuple[str, Item], Vote] = {}
-    again = [vote for vote in votes if first.setdefault((vote.worker, vote.item), vote) is not vote]
+    named = [vote for vote in votes if vote.worker != ANONYMOUS]
+    again = [vote for vote in named if first.setdefault((vote.worker, vote.item), vote) is not vote]
     return _of([vote.label == first[vote.worker, vote.item].label for vote in again], again)
 
 

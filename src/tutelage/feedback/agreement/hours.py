@@ -16,7 +16,8 @@ MS = 3_600_000
 
 def worked(store: Store) -> dict[str, float]:
     """Hours by person, of a whole store."""
-    found = hours_of(sheets(store.read(purposes=("machine", "import"))))
+    again = [event.annotation for event in store.repeats() if event.annotation and event.formless]
+    found = hours_of(sheets([*store.read(purposes=("machine", "import")), *again]))
     for name, ms in store.active_ms().items():
         found[name] = found.get(name, 0.0) + ms / MS
     return found

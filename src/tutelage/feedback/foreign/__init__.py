@@ -1,19 +1,21 @@
 """Annotations as other tools and data sets write them, read raw and written back. A file of this folder is a format.
 
 What stands in a file but is no annotation (a discarded answer, a remark, a suggestion of a model) is passed over and counted by name;
-what isn't understood is an error with file, row and field, and then nothing of the file is taken. Writing is checked by reading: every
-row is read again before anything is kept, and each annotation must come back with the id that it had. So a format that can't hold
-something (HH-RLHF has no names, OpenAssistant no people) refuses it in words instead of losing it.
+what isn't understood is an error with file, row and field, and then nothing of the file is taken. Two rows in which one person says the
+same of the same are two judgements: the second is a repeat, which tells how far people agree with themselves and isn't learnt from.
 
-What a tool has no place for (weight, shown order, guideline, flags) is written beside its own fields under `tutelage`, where it lets
-other fields be, and read from there.
+Writing is checked by reading: every row is read again before anything is kept, and each annotation must come back with the id that it
+had, as often as it was given. So a format that can't hold something (HH-RLHF has no ties, OpenAssistant no people) refuses it in words
+instead of losing it. What no id is made from (times, writers of responses, tags of prompts) is counted where it doesn't come back.
+
+What a tool has no place for is written beside its own fields, where it lets other fields be, and read from there (`feedback/beside.py`).
 """
 
-import dataclasses
 import importlib
 import json
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -21,16 +23,22 @@ from typing import Any, Protocol, cast
 from tutelage.core.building import closest
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, records
+from tutelage.core.text import content_id
 from tutelage.feedback.agreement.pace import time_of
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.given import Given, Passed
+from tutelage.feedback.given import Given, Passed, Repeat
 from tutelage.feedback.tasks import answer_of
 
-BESIDE = "tutelage"
-"""The field for what a tool has no place for."""
-ANONYMOUS = "anonymous"
-"""The annotator of a format that names none."""
-AGAIN = "judgements that the same person had given of the same before"
+RAW = "raw"
+"""The format that marks repeats; in the others they follow from what stands in the file more than once."""
+UNHELD: Mapping[str, Callable[[Annotation], object]] = {
+    "how long it took": lambda a: a.seconds,
+    "when": lambda a: a.at and time_of(a.at),
+    "who wrote the responses": lambda a: any(r.by for r in a.responses) and [r.by for r in a.responses],
+    "tokens": lambda a: any(r.ids for r in a.responses) and [(r.ids, r.tokenizer) for r in a.responses],
+}
+"""What belongs to an annotation without being part of what was said, so that a format may lack it; all but the prompt's tags."""
+TAGS = "tags"
 
 
 class Format(Protocol):
@@ -40,7 +48,7 @@ class Format(Protocol):
         """Whether a row is of this format, by its fields."""
         ...
 
-    def read(self, record: Record, given: Given) -> Iterator[Annotation | Passed]:
+    def read(self, record: Record, given: Given) -> Iterator[Annotation | Repeat | Passed]:
         """The annotations of a row. UserError names field and what would be right."""
         ...
 
@@ -56,9 +64,20 @@ class Imported:
     format: str
     annotations: tuple[Annotation, ...]
     """In the file's order, each once."""
+    repeats: tuple[Annotation, ...]
+    """What the same person said again of the same, each time: equal to one of `annotations`, or marked as such (raw rows)."""
     passed: Mapping[str, int]
     """What was passed over, and how often."""
     rows: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was made of annotations."""
+
+    rows: list[Row]
+    lost: Mapping[str, int]
+    """What the format has no place for besides, and of how many annotations."""
 
 
 def names() -> list[str]:
@@ -90,6 +109,7 @@ def read(path: Path | str, name: str = "", given: Given | None = None) -> Import
     name = name or recognized(path)
     form, asked = load(name), given or Given()
     made: dict[str, Annotation] = {}
+    repeats: list[Annotation] = []
     passed: dict[str, int] = {}
     rows = 0
     for record in records(path):
@@ -97,36 +117,72 @@ def read(path: Path | str, name: str = "", given: Given | None = None) -> Import
         for one in _row(form, record, name, asked):
             if isinstance(one, Passed):
                 passed[one.why] = passed.get(one.why, 0) + 1
+            elif isinstance(one, Repeat):
+                repeats.append(one.annotation)
             elif one.id in made:
-                passed[AGAIN] = passed.get(AGAIN, 0) + 1
+                repeats.append(one)
             else:
                 made[one.id] = one
-    return Imported(name, tuple(made.values()), passed, rows)
+    return Imported(name, tuple(made.values()), tuple(repeats), passed, rows)
 
 
 def write(annotations: Iterable[Annotation], name: str) -> list[Row]:
-    """Rows of a format, checked: read again they give the same annotations. UserError names the first one that the format can't hold."""
-    wanted = list(annotations)
+    """The rows of `written`."""
+    return written(list(annotations), name).rows
+
+
+def written(annotations: Sequence[Annotation], name: str, repeats: Sequence[Annotation] = ()) -> Written:
+    """Rows of a format, checked: read again they give the same annotations, each as often as it was given. UserError names the first one
+    that the format can't hold."""
     form = load(name)
-    rows = [cast(Row, json.loads(json.dumps(row, ensure_ascii=False))) for row in form.write(wanted)]
-    back: dict[str, Annotation] = {}
+    marked = [{**row, "purpose": "repeat"} for row in form.write(repeats)] if name == RAW else []
+    found = [*form.write([*annotations] if marked else [*annotations, *repeats]), *marked]
+    rows = [cast(Row, json.loads(json.dumps(row, ensure_ascii=False))) for row in found]
+    return Written(rows, _compared([*annotations, *repeats], _back(form, rows, name), name))
+
+
+def _back(form: Format, rows: Sequence[Row], name: str) -> dict[str, list[Annotation]]:
+    """What rows say, by id."""
+    back: dict[str, list[Annotation]] = {}
     for number, row in enumerate(rows, 1):
-        for one in _row(form, Record(row, f"what would be written:{number}"), name, Given()):
-            if isinstance(one, Annotation):
-                back[one.id] = one
-    for annotation in wanted:
-        if annotation.id not in back:
-            raise UserError(f"annotation {annotation.id} by {annotation.annotator}: {_lost(annotation, list(back.values()), name)}")
-    return rows
+        try:
+            read = [one.annotation if isinstance(one, Repeat) else one for one in _row(form, Record(row, f"row {number}"), name, Given())]
+        except UserError as error:
+            raise UserError(f"the format {name} can't hold all of these annotations ({error}); write raw rows instead") from None
+        for one in read:
+            if not isinstance(one, Passed):
+                back.setdefault(one.id, []).append(one)
+    return back
 
 
-def _row(form: Format, record: Record, name: str, given: Given) -> Iterator[Annotation | Passed]:
+def _compared(wanted: Sequence[Annotation], back: dict[str, list[Annotation]], name: str) -> dict[str, int]:
+    """What doesn't come back of what no id is made from, and of how many. UserError where a judgement doesn't, or comes too often."""
+    lost = Counter[str]()
+    everything = [one for ones in back.values() for one in ones]
+    for a in wanted:
+        if not back.get(a.id):
+            again = f"the format {name} can't hold that it was said again" if any(one.id == a.id for one in everything) else ""
+            raise UserError(f"annotation {a.id} by {a.annotator}: {again or _lost(a, everything, name)}")
+        least = [(len(_unheld(a, one)), one.prompt.tags != a.prompt.tags, n) for n, one in enumerate(back[a.id])]
+        lost.update(_unheld(a, back[a.id].pop(min(least)[-1])))
+    if over := next((one for ones in back.values() for one in ones), None):
+        raise UserError(f"annotation {over.id} by {over.annotator}: the format {name} would say it oftener than it was said")
+    return dict(lost)
+
+
+def _unheld(annotation: Annotation, back: Annotation) -> list[str]:
+    """What of an annotation, beside what was said, another that says the same hasn't."""
+    tags = [] if annotation.prompt.tags.items() <= back.prompt.tags.items() else [TAGS]
+    return [name for name, of in UNHELD.items() if of(annotation) and of(annotation) != of(back)] + tags
+
+
+def _row(form: Format, record: Record, name: str, given: Given) -> Iterator[Annotation | Repeat | Passed]:
     if not form.recognize(record.values):
         raise UserError(f"{record.where}: this row is not of the format {name}; it has {', '.join(record.values) or 'no fields'}")
     try:
         for one in form.read(record, given):
-            if isinstance(one, Annotation):
-                _check(one, record)
+            if not isinstance(one, Passed):
+                _check(one.annotation if isinstance(one, Repeat) else one, record)
             yield one
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:  # files can be broken in more ways than forms can say
         raise UserError(f"{record.where}: a field of this row has a form that {name} doesn't have ({error!r})") from error
@@ -146,6 +202,7 @@ def _check(one: Annotation, record: Record) -> None:
 def _lost(annotation: Annotation, back: Sequence[Annotation], name: str) -> str:
     """What of an annotation doesn't come back."""
     near = [b for b in back if b.prompt.id == annotation.prompt.id and b.task == annotation.task]
+    near = [b for b in near if [r.id for r in b.responses] == [r.id for r in annotation.responses]] or near
     near = [b for b in near if b.annotator == annotation.annotator] or near
     if not near:
         return f"the format {name} can't hold its prompt or task ({annotation.task}); write raw rows instead"
@@ -154,65 +211,36 @@ def _lost(annotation: Annotation, back: Sequence[Annotation], name: str) -> str:
     return f"the format {name} can't hold its {lost}; write raw rows instead"
 
 
-def beside(annotation: Annotation, *more: str) -> dict[str, Any]:
-    """What is written beside a tool's own fields: whatever isn't the default, and the fields `more`."""
-    plain = dataclasses.asdict(annotation)
-    told: dict[str, Any] = {}
-    for field in dataclasses.fields(Annotation):
-        if field.name in more or (field.name in ("weight", "shown", "guideline", "flags", "aspect") and plain[field.name] != field.default):
-            told[field.name] = plain[field.name]
-    if set(annotation.answer) - {"winner", "values"} and annotation.task in ("pair", "score"):
-        told["answer"] = dict(annotation.answer)
-    if cut := [n for n, response in enumerate(annotation.responses) if not response.finished]:
-        told["cut"] = cut
-    return told
-
-
-def with_beside(annotation: Annotation, record: Record, told: object) -> Annotation:
-    """An annotation with what `beside` wrote. UserError where it has another form."""
-    if told is None:
-        return annotation
-    given = cast(dict[str, Any], told) if isinstance(told, dict) else {}
-    known = {"weight", "shown", "guideline", "flags", "aspect", "answer", "seconds", "at", "cut"}
-    if not isinstance(told, dict) or set(given) - known:
-        raise record.error(BESIDE, f"expected an object of {', '.join(sorted(known))}; remove the field or write it as Tutelage does")
-    cut = given.get("cut", [])
-    responses = tuple(dataclasses.replace(r, finished=n not in cut) for n, r in enumerate(annotation.responses))
-    return dataclasses.replace(
-        annotation,
-        responses=responses,
-        answer=given.get("answer", annotation.answer),
-        weight=given.get("weight", annotation.weight),
-        shown=tuple(given.get("shown", annotation.shown)),
-        guideline=given.get("guideline", annotation.guideline),
-        flags=tuple((int(place), str(flag)) for place, flag in given.get("flags", annotation.flags)),
-        aspect=given.get("aspect", annotation.aspect),
-        seconds=given.get("seconds", annotation.seconds),
-        at=given.get("at", annotation.at),
-    )
-
-
 def tags_of(values: Mapping[str, Any], *names: str) -> dict[str, str]:
     """Short descriptions that a row carries, as tags of the prompt."""
     return {name: str(values[name]) for name in names if isinstance(values.get(name), str | int | float) and str(values[name])}
 
 
 def by_item(annotations: Iterable[Annotation]) -> dict[tuple[str, ...], list[Annotation]]:
-    """Annotations of one prompt and the same responses in the same order, together."""
+    """Annotations of one prompt, told by one set of tags, and of the same responses in the same order, together."""
     groups: dict[tuple[str, ...], list[Annotation]] = {}
     for a in annotations:
-        groups.setdefault((a.prompt.id, *(r.id for r in a.responses)), []).append(a)
+        groups.setdefault((told(a), *(r.id for r in a.responses)), []).append(a)
     return groups
 
 
-def rounds(group: Iterable[Annotation]) -> list[list[Annotation]]:
+def told(annotation: Annotation) -> str:
+    """What two annotations of one row have in common: the prompt and its tags."""
+    return content_id(annotation.prompt.id, annotation.prompt.tags)
+
+
+def _question(a: Annotation) -> Hashable:
+    return a.annotator, a.task, a.aspect
+
+
+def rounds(group: Iterable[Annotation], question: Callable[[Annotation], Hashable] = _question) -> list[list[Annotation]]:
     """Annotations of one item in as few parts as hold nobody's answer to the same question twice."""
-    parts: list[dict[tuple[str, str, str], Annotation]] = []
+    parts: list[dict[Hashable, Annotation]] = []
     for a in group:
-        key = (a.annotator, a.task, a.aspect)
+        key = question(a)
         part = next((part for part in parts if key not in part), None)
         if part is None:
-            part = dict[tuple[str, str, str], Annotation]()
+            part = dict[Hashable, Annotation]()
             parts.append(part)
         part[key] = a
     return [list(part.values()) for part in parts]

@@ -17,7 +17,8 @@ from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.core.text import Response
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import BESIDE, beside, tags_of, with_beside
+from tutelage.feedback.beside import BESIDE, beside, with_beside
+from tutelage.feedback.foreign import tags_of
 from tutelage.feedback.given import Given, Passed, annotator, asked, prompt_of
 
 JUDGE = "alpaca_eval"
@@ -61,7 +62,9 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         row["preference"] = 1.5 if winner == "tie" else 1 + probability if winner == 1 else 2 - probability
         row |= {"annotator": a.annotator} | ({"time_per_example": a.seconds} if a.seconds else {})
         row |= {"dataset": a.prompt.tags["dataset"]} if "dataset" in a.prompt.tags else {}
-        told = {field: value for field, value in beside(a).items() if field != "answer" or "strength" in value}
+        told = beside(a, "seconds", "by", tags=("dataset",))
+        if "strength" not in a.answer:
+            told.pop("answer", None)  # `preference` holds the probability
         yield row | ({BESIDE: told} if told else {})
 
 

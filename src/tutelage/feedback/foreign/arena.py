@@ -16,8 +16,9 @@ from tutelage.core.conversations import messages, prompt
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.core.text import Message, Prompt, Response
-from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, tags_of, with_beside
+from tutelage.feedback.annotation import ANONYMOUS, Annotation
+from tutelage.feedback.beside import BESIDE, beside, with_beside
+from tutelage.feedback.foreign import tags_of
 from tutelage.feedback.given import Given, Passed, annotator
 
 WINNERS: dict[str, int | str] = {"model_a": 0, "model_b": 1, "tie": "tie", "tie (bothbad)": "both_bad", "both_bad": "both_bad"}
@@ -67,7 +68,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         row |= {"judge": a.annotator} if a.annotator != ANONYMOUS else {}
         row |= {"language": a.prompt.tags["language"]} if "language" in a.prompt.tags else {}
         row |= {"tstamp": datetime.fromisoformat(a.at).timestamp()} if a.at else {}
-        told = beside(a)
+        told = beside(a, "at", "by", tags=TAGS)
         yield row | ({BESIDE: told} if told else {})
 
 

@@ -4,9 +4,9 @@
 
 Flattened records (`preference.responses`, `.users`, `.status`) and those of 1.x (`preference: [{"user_id", "value", "status"}]`) are
 read as well. Held: who answered, every question of the kinds ranking, label, rating, text and multi-label (as flags). A ranking's ties
-are held where its values carry ranks; 2.x itself writes only the order. Not held: when and how long, the order shown, the guideline (it
-belongs to the data set's settings, not to records). Questions of spans are refused by name. Drafts and discarded answers are passed
-over, and so are suggestions, which are a model's.
+are held where its values carry ranks; 2.x itself writes only the order. Not held by Argilla itself: when and how long, the order shown,
+the guideline (it belongs to the data set's settings, not to records); we write them into `metadata`, where they come back. Questions of
+spans are refused by name. Drafts and discarded answers are passed over, and so are suggestions, which are a model's.
 """
 
 import json
@@ -15,8 +15,9 @@ from typing import Any, cast
 
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
-from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, by_item, rounds, tags_of, with_beside
+from tutelage.feedback.annotation import ANONYMOUS, Annotation
+from tutelage.feedback.beside import BESIDE, beside, with_beside
+from tutelage.feedback.foreign import by_item, rounds, tags_of
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged, squeezed
 from tutelage.feedback.questions import Said, Told, said_of, stem_of, understood, word
 
@@ -79,7 +80,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
             for said in said_of(a, names):
                 one = {"value": _value(said), "user_id": a.annotator, "status": "submitted"}
                 answers.setdefault(said.question, []).append(one)
-            if told := {field: value for field, value in beside(a).items() if field != "aspect"}:
+            if told := beside(a, "aspect", tags=None):
                 extra[f"{a.annotator} {a.task} {a.aspect}"] = told
         metadata = {k: v for k, v in first.prompt.tags.items() if k != "id"}
         if extra:

@@ -15,8 +15,8 @@ from tutelage.core.conversations import spoken, turns
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row
 from tutelage.core.text import Message
-from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import ANONYMOUS, BESIDE, beside, with_beside
+from tutelage.feedback.annotation import ANONYMOUS, Annotation
+from tutelage.feedback.beside import BESIDE, beside, with_beside
 from tutelage.feedback.given import Given, Passed, annotator, asked
 
 SPEAKERS = {"user": "Human", "assistant": "Assistant"}
@@ -50,8 +50,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         row: Row = _spoken(a, texts) or {"prompt": asked(a.prompt), "chosen": texts[0], "rejected": texts[1]}
         told = beside(a) | ({"winner": 1} if winner == 1 else {})
         named = {} if a.annotator == ANONYMOUS else {"annotator": a.annotator}
-        tags = {"tags": dict(a.prompt.tags)} if a.prompt.tags else {}
-        yield row | named | tags | ({BESIDE: told} if told else {})
+        yield row | named | ({BESIDE: told} if told else {})
 
 
 def _spoken(a: Annotation, texts: Sequence[str]) -> Row | None:

@@ -6,29 +6,39 @@
 Held: who (a number, or the address where the export carries it), when, how many seconds, and results of the types pairwise, ranker,
 choices, rating, number and textarea. A ranker's ties are held where its buckets are numbered (`rank-1`, ...); buckets with other names
 don't say which is better and are refused. Not held: the order shown, the guideline. Canceled annotations are passed over, and so are
-predictions, which are a model's. JSON_MIN and CSV leave out who chose what of what; export as JSON.
+predictions, which are a model's.
+
+JSON_MIN and CSV are not read, and JSON_MIN is refused in words. They do say who answered, when and how fast; they leave out of each
+answer its type and `to_name`, the fields that it was given on: without these `left` is no response, and a text may be chosen or written.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import BESIDE, beside, by_item, tags_of, with_beside
+from tutelage.feedback.beside import BESIDE, beside, with_beside
+from tutelage.feedback.foreign import by_item, tags_of
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged
 from tutelage.feedback.questions import Said, Told, said_of, understood, word
 
+SHORT = {"annotator", "annotation_id", "lead_time"}
+"""The fields that every row of JSON_MIN has."""
 TYPES = ("pairwise", "ranker", "choices", "rating", "number", "textarea")
 
 
 def recognize(row: Row) -> bool:
-    """Tasks with `data` and `annotations`."""
-    return isinstance(row.get("data"), dict) and isinstance(row.get("annotations"), list)
+    """Tasks with `data` and `annotations`; or a row of JSON_MIN, which `read` refuses in words."""
+    return (isinstance(row.get("data"), dict) and isinstance(row.get("annotations"), list)) or set(row) >= SHORT
 
 
 def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     """One annotation for each person and question of a task."""
+    if set(record.values) >= SHORT and "annotations" not in record.values:
+        what = "this is Label Studio's short form (JSON_MIN), which doesn't say on what an answer was given, nor of which kind it is"
+        raise UserError(f"{record.where}: {what}; export the project once more, as JSON")
     data = cast(dict[str, Any], record.values["data"])
     found = cast(list[Any], record.values["annotations"])
     if not found:
@@ -80,16 +90,16 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         first = group[0]
         names = [f"response{n}" for n in range(1, len(first.responses) + 1)]
         data: dict[str, Any] = {"prompt": asked(first.prompt), **{name: r.text for name, r in zip(names, first.responses)}}
+        name = first.prompt.tags.get("id", str(number))
+        meta = {k: v for k, v in first.prompt.tags.items() if k != "id"}
         made: list[dict[str, Any]] = []
         for a in group:
             count += 1
-            told = {field: value for field, value in beside(a).items() if field != "aspect"}
+            told = beside(a, "aspect", "seconds", "at", tags=_tags(a.prompt.tags))
             one: dict[str, Any] = {"id": count, "completed_by": int(a.annotator) if _is_number(a.annotator) else {"email": a.annotator}}
             one |= {"was_cancelled": False, "lead_time": a.seconds, "created_at": a.at, "ground_truth": False}
             one["result"] = [_result(said, names) for said in said_of(a, names)]
             made.append(one | ({BESIDE: {f"{a.task} {a.aspect}": told}} if told else {}))
-        name = first.prompt.tags.get("id", str(number))
-        meta = {k: v for k, v in first.prompt.tags.items() if k != "id"}
         yield {"id": int(name) if _is_number(name) else number, "data": data, "annotations": made, "predictions": [], "meta": meta}
 
 
@@ -160,6 +170,11 @@ def _result(said: Said, names: Sequence[str]) -> dict[str, Any]:
     if said.kind == "rate":
         return one | {"type": "number", "value": {"number": said.value}}
     return one | {"type": "textarea", "value": {"text": [said.value]}}
+
+
+def _tags(tags: Mapping[str, str]) -> list[str]:
+    """Those that a task holds: all, but its id only where it is a number, as Label Studio's are."""
+    return [tag for tag in tags if tag != "id" or _is_number(tags["id"])]
 
 
 def _is_number(name: str) -> bool:

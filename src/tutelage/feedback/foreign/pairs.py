@@ -10,17 +10,20 @@ information, passages.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, cast
 
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row
-from tutelage.core.text import Prompt, content_id
-from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import ANONYMOUS, tags_of
+from tutelage.core.text import Prompt, Response, content_id
+from tutelage.feedback.annotation import ANONYMOUS, Annotation
+from tutelage.feedback.foreign import rounds, tags_of
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged
 
 CORRECTED = "corrected-prediction"
+ITEM, PAIR = "item", "pair"
+"""Tags of a prompt whose pairs are annotations of their own."""
 Pairs = Mapping[tuple[int, int], int]
 """For each pair of places 0 a tie, 1 the first is better, 2 the second."""
 
@@ -47,6 +50,7 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
     if tiers is not None:
         yield Annotation(on.prompt, on.responses, "ranking", {"tiers": tiers}, who)
     else:
+        on = replace(on, prompt=Prompt(on.prompt.messages, {**on.prompt.tags, ITEM: _named(on.prompt, on.responses, said)}))
         yield from _apart(on, pairs, who)
     yield from _edit(record, on, who)
 
@@ -56,9 +60,12 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
     groups: dict[tuple[str, ...], list[Annotation]] = {}
     for a in annotations:
         groups.setdefault((a.prompt.id, _item(a), a.annotator), []).append(a)
-    for group in groups.values():
+    for group in (once for whole in groups.values() for once in rounds(whole, _question)):
         texts, pairs, corrected = _whole(group)
         first = group[0]
+        if not isinstance(asked(first.prompt), str):
+            told = "rows of pairs can't hold a conversation of several turns; write raw rows instead"
+            raise UserError(f"annotation {first.id} by {first.annotator}: {told}")
         row: Row = {"id": first.prompt.tags["id"]} if "id" in first.prompt.tags else {}
         row |= {"question": asked(first.prompt), **{f"prediction {n}": text for n, text in enumerate(texts, 1)}}
         row["preference"] = [pairs[pair] for pair in combinations(range(len(texts)), 2)]
@@ -80,10 +87,9 @@ def _pairs_of(tiers: Sequence[Sequence[int]], k: int) -> dict[tuple[int, int], i
 
 
 def _apart(on: Judged, pairs: Pairs, who: str) -> Iterator[Annotation]:
-    """Each pair by itself; tags of the prompt, which are no part of ids, say which pair of which item it is."""
-    item = content_id("item", on.prompt.id, [r.text for r in on.responses])
+    """Each pair by itself; a tag of the prompt, which is no part of its id, says which one it is."""
     for (a, b), said in pairs.items():
-        prompt = Prompt(on.prompt.messages, {**on.prompt.tags, "item": item, "pair": f"{a},{b}"})
+        prompt = Prompt(on.prompt.messages, {**on.prompt.tags, PAIR: f"{a},{b}"})
         winner: Any = "tie" if said == 0 else said - 1
         yield Annotation(prompt, (on.responses[a], on.responses[b]), "pair", {"winner": winner}, who)
 
@@ -96,33 +102,37 @@ def _edit(record: Record, on: Judged, who: str) -> Iterator[Annotation]:
 
 
 def _item(a: Annotation) -> str:
-    """What all annotations of one item have in common."""
-    if a.task == "pair" and "item" in a.prompt.tags:
-        return a.prompt.tags["item"]
-    return content_id("item", a.prompt.id, [r.text for r in a.responses])
+    """What all annotations of one row have in common."""
+    return a.prompt.tags.get(ITEM) or _named(a.prompt, a.responses)
+
+
+def _question(a: Annotation) -> tuple[str, str]:
+    """What a row says once."""
+    return a.task, a.prompt.tags.get(PAIR, "")
+
+
+def _named(prompt: Prompt, responses: Sequence[Response], said: Sequence[int] = ()) -> str:
+    """What was judged, and where its pairs contradict one another also what was said: pairs of two such rows don't mix."""
+    return content_id("item", prompt.id, [r.text for r in responses], *said)
 
 
 def _whole(group: Sequence[Annotation]) -> tuple[list[str], dict[tuple[int, int], int], str | None]:
     """Texts, pairs and correction of one person's judgements of one item."""
     texts: dict[int, str] = {}
-    known: dict[tuple[str, str], int] = {}
     pairs: dict[tuple[int, int], int] = {}
     corrected = None
     for a in group:
-        if a.task == "pair" and "pair" in a.prompt.tags:
-            places = [int(place) for place in a.prompt.tags["pair"].split(",")]
-            texts |= {place: r.text for place, r in zip(places, a.responses)}
+        if a.task == "pair" and PAIR in a.prompt.tags:
+            one, other = (int(place) for place in a.prompt.tags[PAIR].split(","))
+            texts |= {one: a.responses[0].text, other: a.responses[1].text}
             winner = a.answer["winner"]
-            known[a.responses[0].text, a.responses[1].text] = winner + 1 if isinstance(winner, int) else 0
+            pairs[one, other] = winner + 1 if isinstance(winner, int) else 0
         elif a.task in ("ranking", "edit"):
             texts |= {place: r.text for place, r in enumerate(a.responses)}
-            pairs = _pairs_of(a.answer["tiers"], len(texts)) if a.task == "ranking" else pairs
+            pairs |= _pairs_of(a.answer["tiers"], len(texts)) if a.task == "ranking" else {}
             corrected = a.answer["text"] if a.task == "edit" else corrected
         else:
             raise UserError(f"annotation {a.id} by {a.annotator}: rows of pairs can't hold the task {a.task}; write raw rows instead")
-    ordered = [texts[place] for place in sorted(texts)]
-    for a, b in combinations(range(len(ordered)), 2):
-        if (a, b) not in pairs and (ordered[a], ordered[b]) not in known:
-            raise UserError(f"annotation {group[0].id}: of its {len(ordered)} responses not every pair was judged; write raw rows instead")
-        pairs.setdefault((a, b), known.get((ordered[a], ordered[b]), 0))
-    return ordered, pairs, corrected
+    if set(pairs) != set(combinations(range(len(texts)), 2)):
+        raise UserError(f"annotation {group[0].id}: of its {len(texts)} responses not every pair was judged; write raw rows instead")
+    return [texts[place] for place in sorted(texts)], pairs, corrected

@@ -17,7 +17,8 @@ from typing import Any, cast
 
 from tutelage.core.rows import Record, Row, kind
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import BESIDE, beside, tags_of, with_beside
+from tutelage.feedback.beside import BESIDE, beside, with_beside
+from tutelage.feedback.foreign import tags_of
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, judged
 from tutelage.feedback.questions import Said, Told, aspect_of, question_of, said_of, understood
 
@@ -89,7 +90,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
         shown = "\n".join(f"{letter}. {r.text}" for letter, r in zip(letters, a.responses))
         row: Row = {"id": a.prompt.tags.get("id", str(number)), "user_id": a.annotator, "displayed_text": shown, "item": item}
         row |= {"label_annotations": answers, "span_annotations": {}, "behavioral_data": {"time_string": _time(a.seconds)}}
-        told = {field: value for field, value in beside(a).items() if field != "aspect"}
+        told = beside(a, "aspect", *(["seconds"] if a.seconds == round(a.seconds) else []), tags=("id",))
         yield row | ({BESIDE: {question_of(a.task, a.aspect): told}} if told else {})
 
 

@@ -5,6 +5,8 @@
 
 In Parquet what is nested (prompt, responses, answer) is JSON text, since a column has one type and answers have many.
 
+A row with `"purpose": "repeat"` is what that person said when they were asked again: it is counted, and not learnt from.
+
 The id is that of the content: a row whose content was changed by hand is refused, since it isn't what that person said.
 """
 
@@ -15,7 +17,7 @@ from typing import Any
 from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row
 from tutelage.feedback.annotation import Annotation, from_plain, to_plain
-from tutelage.feedback.given import Given, Passed
+from tutelage.feedback.given import Given, Passed, Repeat
 
 FIELDS = {"prompt", "tags", "responses", "task", "answer", "annotator", "weight", "shown", "guideline", "seconds", "at"}
 NESTED = ("prompt", "tags", "responses", "answer", "flags")
@@ -26,7 +28,7 @@ def recognize(row: Row) -> bool:
     return {"task", "answer", "annotator", "responses"} <= set(row)
 
 
-def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
+def read(record: Record, given: Given) -> Iterator[Annotation | Repeat | Passed]:
     """The annotation."""
     row: dict[str, Any] = {
         name: _nested(record, name, value) for name, value in record.values.items() if name != "id" and value is not None
@@ -40,7 +42,7 @@ def read(record: Record, given: Given) -> Iterator[Annotation | Passed]:
         raise UserError(f"{record.where}: not a raw annotation ({error}); write it as `tutelage label export` does") from None
     if not same:
         raise record.error("id", f"is {record.values['id']}, but this content has the id {made.id}: the row was changed; remove the id")
-    yield made
+    yield Repeat(made) if row.get("purpose") == "repeat" else made
 
 
 def write(annotations: Sequence[Annotation]) -> Iterator[Row]:

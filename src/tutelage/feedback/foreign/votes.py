@@ -18,7 +18,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.rows import Record, Row, kind
 from tutelage.core.text import Prompt, Response
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.foreign import by_item, tags_of
+from tutelage.feedback.foreign import by_item, tags_of, told
 from tutelage.feedback.given import Given, Judged, Passed, annotator, asked, is_both_bad, is_tie, judged, prompt_of
 from tutelage.feedback.questions import BAD, GOOD
 
@@ -56,7 +56,7 @@ def write(annotations: Sequence[Annotation]) -> Iterator[Row]:
     for group in by_item(annotations).values():
         first = group[0]
         if all(a.aspect == "factuality" and a.task == "binary" for a in group) and isinstance(asked(first.prompt), str):
-            row = articles.setdefault(first.prompt.id, {**first.prompt.tags, "article": asked(first.prompt), "summary_sentences": []})
+            row = articles.setdefault(told(first), {**first.prompt.tags, "article": asked(first.prompt), "summary_sentences": []})
             votes = [{"worker_id": _number(a.annotator), "response": _word(a)} for a in group]
             row["summary_sentences"].append({"sentence": first.responses[0].text, "responses": votes})
         else:

@@ -61,7 +61,7 @@ class Figures:
                 annotations = list(self.store.read())
                 found = summarize(
                     annotations,
-                    list(self.store.read(purposes=("repeat",))),
+                    [event.annotation for event in self.store.repeats() if event.annotation],
                     worked(self.store),
                     of=self.wanted(),
                     pay_per_hour=self.study.pay_per_hour,

@@ -61,9 +61,9 @@ def refuse(connection: sa.Connection, names: Iterable[str], what: str) -> None:
 
 
 def unname(connection: sa.Connection, some: sa.ColumnElement[bool]) -> None:
-    """What came through no form has its annotation's id for its own: another takes its place."""
+    """What came through no form has its annotation's id in its own: another takes its place."""
     e = events.c
-    formless = connection.execute(sa.select(e.number).where(some, e.id == e.annotation)).scalars()
+    formless = connection.execute(sa.select(e.number).where(some, e.id == e.submit)).scalars()
     drawn = [{"at_number": number, "drawn": secrets.token_hex(8)} for number in formless]
     if drawn:
         new = sa.bindparam("drawn", type_=sa.Text())

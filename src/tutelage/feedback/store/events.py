@@ -24,6 +24,11 @@ Purpose = Literal["work", "gold", "repeat", "practice", "screening", "adjudicati
 LEARNT: tuple[Purpose, ...] = ("work", "machine", "import", "adjudication")
 """The purposes whose annotations training takes. What a file brought (`import`) may be people's or machines': its annotators say."""
 
+SAID: tuple[Purpose, ...] = (*LEARNT, "repeat")
+"""Those, and what somebody said again of the same."""
+MANY = 500
+"""Ids that are looked up at once."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -59,12 +64,18 @@ class Event:
     def id(self) -> str:
         return self.name or f"{self.submit}-{self.n}"
 
+    @property
+    def formless(self) -> bool:
+        """Whether it came through no form: a file brought it, or a machine said it."""
+        return bool(self.name) and self.name == self.submit
 
-def formless(annotation: Annotation, purpose: Purpose) -> Event:
-    """An annotation that came through no form, as an event: its id is its own."""
+
+def formless(annotation: Annotation, purpose: Purpose, nth: int = 1) -> Event:
+    """An annotation that came through no form, as an event: its id is its own, and `{id}-{nth}` where the same person said the same of
+    the same again."""
     a = annotation
-    ms = round(1000 * a.seconds)
-    return Event(a.id, "annotation", a.annotator, purpose, 0, "", seconds(a.at), ms, ms, a.guideline, annotation=a, name=a.id)
+    name, ms = a.id if nth == 1 else f"{a.id}-{nth}", round(1000 * a.seconds)
+    return Event(name, "annotation", a.annotator, purpose, 0, "", seconds(a.at), ms, ms, a.guideline, annotation=a, name=name)
 
 
 def seconds(at: str) -> float:
@@ -141,6 +152,25 @@ def submitted(connection: sa.Connection, submit: str) -> Any:
     """The first event of a submit (its item, annotator and kind); None where there is none."""
     e = tables.events.c
     return connection.execute(sa.select(e.item, e.annotator, e.kind, e.at).where(e.id == f"{submit}-0")).first()
+
+
+def missing(connection: sa.Connection, wanted: Mapping[tuple[str, int], Event]) -> list[Event]:
+    """Those of some annotations, each by its id and how often the same person has said the same by then, that aren't there yet: neither
+    under their own name nor because as many stand that came another way (through forms, say)."""
+    e, ids = tables.events.c, sorted({annotation for annotation, _ in wanted})
+    named: set[str] = set()
+    learnt, stand = dict[str, int](), dict[str, int]()
+    for start in range(0, len(ids), MANY):
+        some = e.annotation.in_(ids[start : start + MANY])
+        named |= set(connection.execute(sa.select(e.id).where(some, e.id == e.submit)).scalars())
+        for purposes, count in ((LEARNT, learnt), (SAID, stand)):
+            query = sa.select(e.annotation, sa.func.count().label("n")).where(some, *live(purposes)).group_by(e.annotation)
+            count.update({row.annotation: row.n for row in connection.execute(query).all()})
+    return [
+        event
+        for (annotation, nth), event in wanted.items()
+        if event.id not in named and not (annotation in learnt if nth == 1 else stand.get(annotation, 0) >= nth)
+    ]
 
 
 def live(purposes: Iterable[Purpose]) -> list[sa.ColumnElement[bool]]:

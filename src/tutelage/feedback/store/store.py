@@ -10,6 +10,7 @@ superseded nor erased, each id once. `events` has all that ever happened.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,9 +25,6 @@ from tutelage.feedback.store import events as rows
 from tutelage.feedback.store.database import Database
 from tutelage.feedback.store.events import LEARNT, Event, Kind, Purpose, event_of, formless, live, row_of
 from tutelage.feedback.store.tables import events
-
-MANY = 500
-"""Ids that are looked up at once."""
 
 
 def hash_of(ids: Iterable[str]) -> str:
@@ -48,22 +46,23 @@ class Store:
         if not create and not self.database.exists:
             raise UserError(f"{self.place}: there is no such store of annotations")
 
-    def append(self, annotations: Iterable[Annotation], purpose: Purpose = "machine") -> int:
-        """Add those that are not there yet, all or none of them, none of which came through a form; how many were new. UserError
-        where one is by somebody who was erased here."""
-        new = {a.id: row_of(formless(a, purpose)) for a in annotations}
+    def append(self, annotations: Iterable[Annotation], purpose: Purpose = "machine", repeats: Iterable[Annotation] = ()) -> int:
+        """Add those that are not there yet, all or none of them, none of which came through a form; how many were new. `repeats`: what
+        somebody said again of the same; the second time has the number 2, the third 3, so that they too are added once. UserError where
+        one is by somebody who was erased here."""
+        new = {(a.id, 1): formless(a, purpose) for a in annotations}
+        times = Counter[str]()
+        for a in repeats:
+            times[a.id] += 1
+            new[a.id, 1 + times[a.id]] = formless(a, "repeat", 1 + times[a.id])
         if not new:
             return 0
         with self.database.turn() as connection:
-            erasure.refuse(connection, {row["annotator"] for row in new.values()}, self.place)
-            ids = list(new)
-            for start in range(0, len(ids), MANY):
-                there = connection.execute(sa.select(events.c.id).where(events.c.id.in_(ids[start : start + MANY])))
-                for row in there.all():
-                    del new[row.id]
-            if new:
-                connection.execute(events.insert(), list(new.values()))
-        return len(new)
+            erasure.refuse(connection, {event.annotator for event in new.values()}, self.place)
+            missing = [row_of(event) for event in rows.missing(connection, new)]
+            if missing:
+                connection.execute(events.insert(), missing)
+        return len(missing)
 
     def record(self, submit: Sequence[Event]) -> bool:
         """Add the events of one submit, all or none; False where that submit was there already, and nothing was added."""
@@ -97,6 +96,12 @@ class Store:
             if row.annotation != last:
                 last = row.annotation
                 yield from_plain(json.loads(row.content)["annotation"])
+
+    def repeats(self, without: Sequence[str] = ()) -> Iterator[Event]:
+        """What people said again of the same, each time that they did, in the order of annotations' ids: asked again by a study, or found
+        again in a file (`Event.formless`)."""
+        query = _chosen(sa.select(events), without, None, None, ("repeat",)).order_by(events.c.annotation, events.c.number)
+        return (event_of(row) for row in self._rows(query))
 
     def ids(
         self,
