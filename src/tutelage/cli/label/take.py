@@ -38,14 +38,16 @@ def command(
     for name in without or ():
         if name not in people:
             raise UserError(f"--without: nobody named {name!r} annotated in {store}{closest(name, people)}")
-    found, beside = list(held.read(tuple(without or ()))), Counter[str]()
+    found, beside, alone = list(held.read(tuple(without or ()))), Counter[str](), 0
     if aggregate_ != "none" or minimum_agreement is not None:
-        from tutelage.feedback.aggregate import aggregate, orders  # late: fitting people's reliability imports scipy
+        from tutelage.feedback.aggregate import aggregate, orders, single  # late: fitting people's reliability imports scipy
 
         ordering = [annotation for annotation in found if orders(annotation)]
         beside = Counter(annotation.task for annotation in found if not orders(annotation))
+        alone = single(ordering) if aggregate_ != "none" else 0
         found = aggregate(ordering, aggregate_, minimum_agreement)
     made = export(found, out, as_, form, aggregate_)
     left = [f"; {n:,} left out: nothing to join in {task}" for task, n in beside.items()]
-    rest = "".join([*left, *(f"; {n:,} without a row: {why}" for why, n in made.without.items())])
+    one = [f"; prompts with one person's word only: {alone:,}"] if alone else []
+    rest = "".join([*one, *left, *(f"; {n:,} without a row: {why}" for why, n in made.without.items())])
     screen.say(f"{out}: {made.rows:,} rows of {as_} from {made.annotations:,} annotations (aggregate: {aggregate_}){rest}.")
