@@ -15,7 +15,7 @@ P pairs of votes, K pairs of people, W people, L labels, G groups (prompts), S s
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]
@@ -42,7 +42,8 @@ def kappa(votes: Votes, distance: Distance = "plain", method: Method = "bca", dr
     seen = _summed(np.zeros_like(a_P), group_N[a_P], _distances(shared, distance, a_P, b_P), 1, groups)
     pairs = _summed(people_P, group_N[a_P], np.ones(len(a_P)), len(people_K), groups)
     habits = _counts(shared, group_N, groups) if distance == "plain" else _moments(shared, group_N, groups)
-    statistic = _Kappa(sparse.vstack([seen, pairs, habits], format="csr"), distance, people, people_K // people, people_K % people)
+    sums_SG: Matrix = cast(Any, sparse).vstack([seen, pairs, habits], format="csr")
+    statistic = _Kappa(sums_SG, distance, people, people_K // people, people_K % people)
     return bootstrap(statistic, groups, len(a_P), method, draws, seed=seed)
 
 
