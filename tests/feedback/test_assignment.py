@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 
-from tests.feedback.studies import ORDER, Clock, answer, opened, rows, study, write
+from tests.feedback.studies import ORDER, answer, opened, rows, study, write
 from tutelage.core.errors import UserError
 from tutelage.feedback.study import assign, screening
 from tutelage.feedback.study.people import People
@@ -15,11 +15,6 @@ from tutelage.feedback.study.progress import FAR, foreseen
 from tutelage.feedback.study.sheet import Progress
 
 BEST_FIRST = {"tiers": [[0], [1], [2]]}
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def known(n, start, tiers=BEST_FIRST, **more):
