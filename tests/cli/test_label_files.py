@@ -46,13 +46,26 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_import_and_export(tmp_path: Path) -> None:
     (tmp_path / "argilla.json").write_text(json.dumps(samples.argilla()))
-    first, brought, again, out, back = commands(
+    first, brought, again, out, back, joined = commands(
         [
             ["label", "import", "argilla.json", "--dry-run"],
             ["label", "import", "argilla.json", "--store", "study.sqlite"],
             ["label", "import", "argilla.json", "--store", "study.sqlite"],
             ["label", "export", "study.sqlite", "--as", "preference", "--out", "pairs.jsonl", "--without", samples.BEN],
             ["label", "export", "study.sqlite", "--as", "argilla", "--out", "back.json"],
+            [
+                "label",
+                "export",
+                "study.sqlite",
+                "--as",
+                "preference",
+                "--out",
+                "j.jsonl",
+                "--without",
+                samples.BEN,
+                "--aggregate",
+                "dawid_skene",
+            ],
         ],
         tmp_path,
     )
@@ -68,6 +81,7 @@ def test_import_and_export(tmp_path: Path) -> None:
     assert Store(tmp_path / "study.sqlite", create=False).count == 5
     assert {event.purpose for event in Store(tmp_path / "study.sqlite").events()} == {"import"}
     assert "pairs.jsonl: 2 rows of preference from 3 annotations (aggregate: none); 1 without a row" in out.out
+    assert "(aggregate: dawid_skene); prompts with one person's word only: 2; 1 left out: nothing to join in score" in joined.out
     assert back.code == 0 and len(json.loads((tmp_path / "back.json").read_text())) == 2
 
 

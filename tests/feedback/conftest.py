@@ -1,4 +1,4 @@
-"""Tests of stores and studies run on both databases: those that take `place` do."""
+"""Tests of stores and studies run on both databases, those that take `place`, and at a time of their own."""
 
 import itertools
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.feedback.servers import Server, running
+from tests.feedback.studies import Clock
 
 NUMBER = itertools.count()
 
@@ -23,3 +24,9 @@ def place(request: pytest.FixtureRequest, tmp_path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "store.db")
     return request.getfixturevalue("postgres").url(f"store{next(NUMBER)}")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A time that stands still until a test moves it."""
+    return Clock()

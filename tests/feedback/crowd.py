@@ -24,6 +24,18 @@ def crowd(seed=0, people=20, items=2000, overlap=3, honest=0.836, bad=4, bad_q=0
     return votes, truth_I, bad_W
 
 
+def rated(seed=0, people=6, items=80, most=4, labels=(1, 2, 3, 4, 5, 6, 7), noise=1.2) -> Votes:
+    """Numbers by up to `most` people an item, some items by one only; every label occurs."""
+    random = np.random.default_rng(seed)
+    workers, names, said = [], [], []
+    for i in range(items):
+        truth = random.uniform(-0.5, len(labels) - 0.5)
+        for w in random.choice(people, random.integers(1, most + 1), replace=False):
+            workers.append(f"w{w}"), names.append((f"i{i}",))
+            said.append(labels[int(np.clip(np.rint(truth + random.normal(0, noise)), 0, len(labels) - 1))])
+    return tabulate(workers, names, said)
+
+
 def auroc(scores, is_bad) -> float:
     """How often a bad one scores below a good one; ties count half."""
     good, bad = scores[~is_bad][:, None], scores[is_bad][None, :]

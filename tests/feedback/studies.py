@@ -60,3 +60,15 @@ def answer(desk: Desk, person: str, values: dict[str, str] = ORDER):
     if sheet is not None:
         desk.submit(person, sheet.submit, sheet.item.id, values, 1000, 2000)
     return sheet
+
+
+def desk_of(folder: Path, place: str, clock: Clock, n: int = 4, page: str = "", **more) -> Desk:
+    """A desk on n items."""
+    return opened(study(folder, rows(n), page, **more), place, clock)
+
+
+def counts(desk: Desk) -> dict[str, tuple[int, int, str]]:
+    """(load, answers, review) of each item, by id."""
+    with desk.database.reading() as connection:
+        found = connection.exec_driver_sql("SELECT id, load, answers, review FROM items").all()
+    return {row.id: (row.load, row.answers, row.review) for row in found}

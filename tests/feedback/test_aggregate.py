@@ -10,7 +10,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.settings import build, to_plain
 from tutelage.core.text import Response, ask
 from tutelage.feedback import tasks
-from tutelage.feedback.aggregate import aggregate, agreed
+from tutelage.feedback.aggregate import aggregate, agreed, single
 from tutelage.feedback.annotation import Annotation, from_plain
 from tutelage.feedback.annotation import to_plain as plain_annotation
 from tutelage.feedback.filters import Filter
@@ -110,6 +110,25 @@ def test_minimum_agreement_drops_prompts_and_says_how_many():
     assert agreed([], 0.9) == ([], 0)
 
 
+def test_one_persons_word_counts_as_that_person_is_right_elsewhere():
+    others = [pair(0, name, f"shared {n}") for n in range(40) for name in "abc"] + [pair(1, "x", f"shared {n}") for n in range(40)]
+    given = [*others, pair(0, "a", "by a"), pair(0, "x", "by x"), pair(0, "new", "by new")]
+    made = {a.prompt.last: preferred(a) for a in aggregate(given, "dawid_skene")}
+    assert made["by a"]["left", "right"] > 0.95 and made["by x"]["right", "left"] > 0.8
+    assert made["by new"] == {("left", "right"): 0.8}
+    sure = {a.prompt.last: preferred(a) for a in aggregate(given, "majority")}
+    assert sure["by x"] == {("left", "right"): 1.0}, "a majority knows nothing of people"
+    assert single(given) == 3 and single(others) == 0
+
+
+def test_where_nobody_shares_a_prompt_joining_keeps_every_word():
+    """The likeliest is the one vote, as the majority's; of how sure it is nothing was measured, so it is the same for all."""
+    given = [pair(n % 2, "abc"[n % 3], f"prompt {n}") for n in range(30)]
+    made, sure = ({a.prompt.last: preferred(a) for a in aggregate(given, how)} for how in ("dawid_skene", "majority"))
+    assert {prompt: list(pairs) for prompt, pairs in made.items()} == {prompt: list(pairs) for prompt, pairs in sure.items()}
+    assert {p for pairs in made.values() for p in pairs.values()} == {0.8} and single(given) == 30
+
+
 def test_what_orders_nothing_is_refused():
     stars = Annotation(ask("why?"), TWO, "likert", {"values": [1, 7]}, "a")
     for how in HOWS:
@@ -181,7 +200,7 @@ def test_a_filter_aggregates_and_tells_whose_annotations_they_were(store):
     assert len(made) == 30 and {a.annotator for a in made} == {"aggregate:dawid_skene"}
     assert joined.annotators(store) == {"ann-01": 30, "ann-02": 30}
     taken = Filter("p", aggregate="majority", minimum_agreement=0.7).applied(store.read())
-    assert taken.dropped > 0 and len(taken.annotations) == 30 - taken.dropped
+    assert taken.dropped > 0 == taken.single and len(taken.annotations) == 30 - taken.dropped
     assert set(taken.people.values()) == {30 - taken.dropped}, "who was dropped taught nothing"
     assert Filter("p", minimum_agreement=0.7).annotators(store) == taken.people
 

@@ -7,34 +7,14 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from tests.feedback.crowd import crowd, rankings
+from tests.feedback.crowd import crowd, rankings, rated
 from tutelage.core.randomness import stream
 from tutelage.feedback.agreement.bootstrap import acceleration, bootstrap, drawn
 from tutelage.feedback.agreement.kappa import kappa
 from tutelage.feedback.agreement.krippendorff import alpha
-from tutelage.feedback.agreement.pairwise import agreement, by_prompt, ceiling, implied_accuracy, pairs_of
+from tutelage.feedback.agreement.pairwise import agreement, by_prompt, ceiling, implied_accuracy, pairs_of, share
+from tutelage.feedback.agreement.people import with_others
 from tutelage.feedback.agreement.votes import FIRST, SECOND, TIE, Votes, tabulate, votes_of
-
-
-def rated(seed=0, people=6, items=80, most=4, labels=(1, 2, 3, 4, 5, 6, 7), noise=1.2) -> Votes:
-    """Numbers by up to `most` people an item, some items by one only; every label occurs."""
-    random = np.random.default_rng(seed)
-    workers, names, said = [], [], []
-    for i in range(items):
-        truth = random.uniform(-0.5, len(labels) - 0.5)
-        for w in random.choice(people, random.integers(1, most + 1), replace=False):
-            workers.append(f"w{w}"), names.append((f"i{i}",))
-            said.append(labels[int(np.clip(np.rint(truth + random.normal(0, noise)), 0, len(labels) - 1))])
-    return tabulate(workers, names, said)
-
-
-def two(seed=0, labels=(1, 2, 3, 4, 5), n=120) -> tuple[Votes, list, list]:
-    random = np.random.default_rng(seed)
-    a = random.integers(0, len(labels), n)
-    b = np.clip(a + random.integers(-1, 2, n), 0, len(labels) - 1)
-    first, second = [labels[x] for x in a], [labels[x] for x in b]
-    items = [(f"i{i}",) for i in range(n)]
-    return tabulate(["a"] * n + ["b"] * n, items * 2, first + second), first, second
 
 
 def slow_alpha(votes: Votes, metric: str) -> float:
@@ -95,52 +75,19 @@ def test_alpha_of_krippendorffs_own_example():
         assert alpha(votes, metric, draws=2).mean == pytest.approx(published, abs=5e-4)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_kappa_is_scikit_learns(seed):
-    metrics = pytest.importorskip("sklearn.metrics")
-    votes, a, b = two(seed)
-    assert kappa(votes, draws=2).mean == pytest.approx(metrics.cohen_kappa_score(a, b), abs=1e-12)
-    assert kappa(votes, "quadratic", draws=2).mean == pytest.approx(metrics.cohen_kappa_score(a, b, weights="quadratic"), abs=1e-12)
-
-
-def test_kappa_is_statsmodels_and_its_interval_alike():
-    from statsmodels.stats.inter_rater import cohens_kappa
-
-    votes, a, b = two(3, n=400)
-    table = np.zeros((5, 5))
-    np.add.at(table, (np.array(a) - 1, np.array(b) - 1), 1)
-    for distance, wt in (("plain", None), ("quadratic", "fc")):
-        oracle, ours = cohens_kappa(table, wt=wt), kappa(votes, distance)
-        assert ours.mean == pytest.approx(oracle.kappa, abs=1e-12)
-        assert (ours.low, ours.high) == pytest.approx(
-            (oracle.kappa_low, oracle.kappa_upp), abs=0.15 * (oracle.kappa_upp - oracle.kappa_low)
-        )
-
-
-def test_kappa_of_many_weighs_pairs_of_people_by_what_they_share():
-    metrics = pytest.importorskip("sklearn.metrics")
-    one, a, b = two(1, n=200)
-    labels = [one.labels[v] for v in one.label_N]
-    far = tabulate(
-        [*[one.workers[w] for w in one.worker_N], "c", "d"],
-        [*[one.items[i] for i in one.item_N], ("new",), ("new",)],
-        [*labels, 1, 5],
-    )
-    assert abs(kappa(far, draws=2).mean - metrics.cohen_kappa_score(a, b)) < 0.02, "one item of two others is one of 201"
-
-
-def test_kappa_of_people_who_share_little_is_not_too_low():
-    """150 people, each pair of whom meets on an item or two: kappa is what two people would have who judged everything."""
-    random = np.random.default_rng(0)
-    truth = random.random(1500) < 0.7
-    said = np.where(random.random((1500, 3)) < 0.9, truth[:, None], ~truth[:, None])
-    pool = np.argsort(random.random((1500, 150)), axis=1)[:, :3].ravel()
-    items = [(f"i{n // 3}",) for n in range(4500)]
-    names = [("no", "yes")[int(x)] for x in said.ravel()]
-    many = kappa(tabulate([f"w{w}" for w in pool], items, names), draws=200)
-    three = kappa(tabulate(["a", "b", "c"] * 1500, items, names), draws=200)
-    assert many.mean == pytest.approx(three.mean, abs=0.02) and many.low < three.mean < many.high
-    assert many.mean == pytest.approx(alpha(tabulate([f"w{w}" for w in pool], items, names), draws=2).mean, abs=0.02)
+@pytest.mark.parametrize("seed", range(3))
+def test_agreement_with_the_others_is_that_of_a_persons_pairs(seed):
+    votes = votes_of(rankings(seed, prompts=20, people=("a", "b", "c", "d"), tie=0.2))
+    votes = votes.where(np.random.default_rng(seed).random(len(votes)) < 0.5)  # some prompts and pairs not by all
+    a_P, b_P = pairs_of(votes)
+    found = with_others(votes)
+    assert sorted(found) == ["a", "b", "c", "d"] and list(found) == list(votes.workers)
+    for number, name in enumerate(votes.workers):
+        own_P = (votes.worker_N[a_P] == number) | (votes.worker_N[b_P] == number)
+        slow = share((votes.label_N[a_P] == votes.label_N[b_P])[own_P].astype(float), votes.group_N[a_P][own_P])
+        assert (found[name].n, found[name].clusters) == (own_P.sum(), slow.clusters)
+        assert (found[name].mean, found[name].low, found[name].high) == pytest.approx((slow.mean, slow.low, slow.high), abs=1e-12)
+    assert with_others(tabulate(["a", "b"], [("x",), ("y",)], ["s", "t"])) == {}
 
 
 def test_agreement_counts_pairs_of_votes():
@@ -286,7 +233,9 @@ def test_one_prompt_says_nothing_about_the_spread():
 
 
 def test_a_hundred_thousand_votes_take_seconds():
-    votes = crowd(0, people=200, items=33_334)[0]
+    """Of three and of ten people an item; the latter are 450,000 pairs of votes."""
+    many, dense = crowd(0, people=200, items=33_334)[0], crowd(0, people=50, items=10_000, overlap=10)[0]
     begun = time.perf_counter()
-    agreement(votes), alpha(votes), kappa(votes)
+    for votes in (many, dense):
+        agreement(votes), alpha(votes), kappa(votes), with_others(votes)
     assert time.perf_counter() - begun < 60

@@ -1,23 +1,20 @@
 """Practice, screening, gold, repeats, reviewers: what stands in place of the next item of work."""
 
 import sqlite3
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from sqlalchemy import event
 
-from tests.feedback.studies import ORDER, Clock, answer, opened, rows, study, write
+from tests.feedback.studies import ORDER, answer, opened, rows, study, write
 from tutelage.core.errors import UserError
-from tutelage.feedback.study import screening
+from tutelage.feedback.study import assign, screening
 from tutelage.feedback.study.people import People
-from tutelage.feedback.study.progress import foreseen
+from tutelage.feedback.study.progress import FAR, foreseen
 from tutelage.feedback.study.sheet import Progress
 
 BEST_FIRST = {"tiers": [[0], [1], [2]]}
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def known(n, start, tiers=BEST_FIRST, **more):
@@ -201,6 +198,62 @@ def test_a_long_way_is_foreseen_by_the_rates(tmp_path):
     made = study(tmp_path, rows(1), "gold: {items: gold.jsonl, rate: 0.1}\nrepeats: 0.1")
     assert foreseen(made, "a", 0, 100_000, 50_000, []) == pytest.approx(125_000, rel=0.01)
     assert foreseen(made, "a", 0, 0, 5, []) == 0 and foreseen(made, "a", 7, 50, 0, []) < foreseen(made, "a", 7, 50, 50, [])
+
+
+def one_by_one(study, person, first, work, gold, answered):
+    """Sheet after sheet: what `foreseen` says without going through them."""
+    sheet, known, repeated = first, list(answered), 0
+    while work and sheet < first + FAR:
+        kind = assign.drawn(study, person, sheet)
+        if kind == "gold" and gold:
+            gold -= 1
+        elif kind == "repeat" and sum(n < sheet - assign.APART for n in known) > repeated:
+            repeated += 1
+        else:
+            known.append(sheet)
+            work -= 1
+        sheet += 1
+    return sheet - first, work
+
+
+RATES = [(0.05, 0.05), (0.3, 0.2), (0.1, 0.5), (0.5, 0.5), (0, 0.3), (0.4, 0), (0.9, 0), (0, 0.95)]
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_what_is_foreseen_is_what_comes_sheet_by_sheet(rates):
+    """From anywhere, with any past; also where what may be repeated at once is only counted, as the database does."""
+    random = np.random.default_rng(0)
+    for seed in range(40):
+        made = SimpleNamespace(seed=seed % 3, gold_rate=rates[0], repeats=rates[1])
+        first, work, gold = int(random.integers(0, 150)), int(random.integers(0, 120)), int(random.choice([0, 1, 5, 1000]))
+        answered = np.flatnonzero(random.random(first) < random.choice([0.0, 0.3, 1.0])).tolist()
+        sheets, left = one_by_one(made, "a", first, work, gold, answered)
+        counted = [max(n, first - assign.APART - 1) for n in answered]
+        assert left == 0 and foreseen(made, "a", first, work, gold, answered) == foreseen(made, "a", first, work, gold, counted) == sheets
+
+
+def test_beyond_what_is_foreseen_one_by_one_the_rates_are_taken():
+    made = SimpleNamespace(seed=1, gold_rate=0.1, repeats=0.1)
+    sheets, left = one_by_one(made, "a", 3, 5000, 200, [0, 2])
+    assert sheets == FAR and left > 0 and foreseen(made, "a", 3, 5000, 200, [0, 2]) == FAR + round(left / 0.8)
+
+
+def test_a_bar_costs_as_little_after_a_thousand_sheets(tmp_path, clock):
+    """What was repeated is read once and not for every seat, nothing is scanned, and two questions say what is ahead."""
+    write(tmp_path, "gold.jsonl", known(9, 1000))
+    desk = opened(study(tmp_path, rows(50), "gold: {items: gold.jsonl, rate: 0.1}\nrepeats: 0.3"), str(tmp_path / "store.db"), clock)
+    for _ in range(20):
+        answer(desk, "ann-1")
+    asked = []
+    event.listen(desk.database._engine, "before_cursor_execute", lambda c, cursor, text, values, *_: asked.append((text, values)))
+    desk.progress("ann-1")
+    with sqlite3.connect(tmp_path / "store.db") as raw:
+        read = [(text, values) for text, values in asked if text.startswith("SELECT")]
+        plans = {text: [row[-1] for row in raw.execute(f"EXPLAIN QUERY PLAN {text}", values)] for text, values in read}
+    repeats = [plan for text, plan in plans.items() if "AS again" in text]
+    assert len(read) == len(plans) == 4 and len(repeats) == 1
+    assert not [step for plan in plans.values() for step in plan if step.startswith("SCAN") and step != "SCAN CONSTANT ROW"]
+    assert not [step for step in repeats[0] if step.startswith("CORRELATED")], repeats
 
 
 def test_where_people_disagree_a_reviewer_decides_side_by_side(tmp_path, place, clock):

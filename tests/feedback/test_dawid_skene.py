@@ -156,6 +156,82 @@ def test_few_votes_leave_nobody_certain():
         dawid_skene(tabulate([], [], []))
 
 
+def mostly_alone(shared=150, alone=6000, seed=0) -> Votes:
+    """Pairs by five people of different skill: two on each of the first, one on each of the rest."""
+    random = np.random.default_rng(seed)
+    workers, items, labels = [], [], []
+    for i in range(shared + alone):
+        true = random.integers(0, 2)
+        for w in random.permutation(5)[: 2 if i < shared else 1]:
+            right = random.random() < (0.95, 0.9, 0.8, 0.7, 0.1)[w]
+            workers.append(f"w{w}"), items.append((f"i{i}", "a", "b")), labels.append((FIRST, SECOND)[true if right else 1 - true])
+    return tabulate(workers, items, labels)
+
+
+def naive(votes: Votes, steps: int) -> np.ndarray:
+    """Accuracies by EM on all items, the lone ones too, of two mirrored labels, each with trust 4 : 1."""
+    q_I, accuracy_W, people = votes.share_IL[:, 1], np.zeros(0), len(votes.workers)
+    for _ in range(steps):
+        right_N = np.where(votes.label_N == 1, q_I[votes.item_N], 1 - q_I[votes.item_N])
+        accuracy_W = (np.bincount(votes.worker_N, right_N, people) + 8) / (np.bincount(votes.worker_N, minlength=people) + 10)
+        pull_N = np.log(accuracy_W / (1 - accuracy_W))[votes.worker_N] * np.where(votes.label_N == 1, 1, -1)
+        q_I = 1 / (1 + np.exp(-np.bincount(votes.item_N, pull_N, len(votes.items))))
+    return accuracy_W
+
+
+def test_a_lone_vote_confirms_nobody():
+    """Left in, lone votes hold EM back wherever it stops; what it would go to is what the shared items say."""
+    votes = mostly_alone()
+    found = dawid_skene(votes, mirror=mirror_of(votes))
+    assert found.converged and found.fitted == 150 and len(found.log_posterior) < 200
+    apart = [np.abs(naive(votes, steps) - found.accuracy_W).max() for steps in (20, 200, 4000)]
+    assert apart[0] > 0.1 and apart[1] > 1e-3 and apart[2] < 1e-6
+    stopped = dawid_skene(votes, mirror=mirror_of(votes), tolerance=1e-6)
+    assert np.abs(stopped.posterior_IC - found.posterior_IC).max() < 1e-4
+
+
+@pytest.mark.parametrize("model", ["full", "one_coin"])
+@pytest.mark.parametrize("smoothing", [0.0, 1.0])
+def test_lone_items_are_judged_by_the_others_fit_and_change_nothing_of_it(model, smoothing):
+    votes, _ = noisy(2)
+    alone = [
+        ("w0", ("lone 0",), "a"),
+        ("w0", ("lone 1",), "b"),
+        ("w3", ("lone 2",), "b"),
+        ("w3", ("lone 2",), "b"),
+        ("new", ("lone 3",), "c"),
+    ]
+    given = [(votes.workers[w], votes.items[i], votes.labels[v]) for w, i, v in zip(votes.worker_N, votes.item_N, votes.label_N)]
+    both = tabulate(*map(list, zip(*alone[:2], *given, *alone[2:])))
+    without, found = dawid_skene(votes, model, smoothing), dawid_skene(both, model, smoothing)
+    place = {item: n for n, item in enumerate(both.items)}
+    shared = [place[item] for item in votes.items]
+    people = [both.workers.index(name) for name in votes.workers]
+    assert np.abs(found.posterior_IC[shared] - without.posterior_IC).max() < 1e-9
+    assert np.abs(found.confusion_WCL[people] - without.confusion_WCL).max() < 1e-9 and found.fitted == 300
+    assert found.prior_C == pytest.approx(without.prior_C, abs=1e-9)
+    for name, said, times, item in (("w0", 0, 1, "lone 0"), ("w0", 1, 1, "lone 1"), ("w3", 1, 2, "lone 2"), ("new", 2, 1, "lone 3")):
+        chance = found.prior_C * found.confusion_WCL[both.workers.index(name), :, said] ** times  # twice by one person is alone, too
+        assert found.posterior_IC[place[item,]] == pytest.approx(chance / chance.sum(), abs=1e-9)
+    trusted = np.eye(3) if smoothing == 0 else np.where(np.eye(3), 4, 1) / 6
+    assert found.confusion_WCL[both.workers.index("new")] == pytest.approx(trusted, abs=1e-9)
+
+
+def test_where_nobody_shares_an_item_the_one_vote_stands():
+    labels = [FIRST] * 90 + [SECOND] * 10
+    votes = tabulate(["a", "b"] * 50, [(str(n), "x", "y") for n in range(100)], labels)
+    for mirror in (None, mirror_of(votes)):
+        for model in ("full", "one_coin"):
+            found = dawid_skene(votes, model, mirror=mirror)
+            assert found.fitted == 0 and found.converged and found.log_posterior == ()
+            assert found.posterior_IC[:, 0] == pytest.approx([0.8] * 90 + [0.2] * 10) and found.accuracy_W == pytest.approx([0.8, 0.8])
+            plain = dawid_skene(votes, model, smoothing=0, mirror=mirror)
+            assert plain.posterior_IC[:, 0] == pytest.approx([1.0] * 90 + [0.0] * 10, abs=1e-9)
+    tied = tabulate(["a", "b", "a"], [(str(n), "x", "y") for n in range(3)], [FIRST, SECOND, TIE])
+    found = dawid_skene(tied, mirror=mirror_of(tied))
+    assert found.posterior_IC == pytest.approx(np.where(np.eye(3), 4, 1) / 6)
+
+
 def test_a_hundred_thousand_votes_take_seconds():
     votes, truth, _ = crowd(1, people=200, items=33_334, bad=40)
     begun = time.perf_counter()

@@ -4,16 +4,11 @@ import json
 
 import pytest
 
-from tests.feedback.studies import Clock, answer, opened, rows, study
+from tests.feedback.studies import answer, opened, rows, study
 from tests.feedback.writer import annotation
 from tutelage.core.errors import UserError
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.people import People
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ def test_what_was_joined_is_noted_with_the_people_behind_it(work):
     joined, told_joined = consumed(work, Filter("preferences", ("ann-03",), "dawid_skene", 0.6))
     dropped = told_joined["dropped_prompts"]
     assert told_joined["aggregate"] == "dawid_skene" and 0 < dropped < 30 and len(joined) == 30 - dropped
+    assert told_joined["single_prompts"] == 0
+    assert consumed(work, Filter("preferences", ("ann-01", "ann-02"), "dawid_skene"))[1]["single_prompts"] == 30
     assert told_joined["consumed"] == {"ann-01": 30 - dropped, "ann-02": 30 - dropped}
     assert told_joined["consumed_hash"] != told["consumed_hash"]
 

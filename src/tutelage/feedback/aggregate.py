@@ -9,7 +9,8 @@ side. All pairs of a prompt go into one annotation (`pooled.py`), so a prompt st
 ranking does. Its annotator is "aggregate:dawid_skene". The raw annotations stay where they are: this can be done again, otherwise.
 
 `minimum_agreement` leaves out prompts on which pairs of votes agree less often than that. A prompt that one person judged stays: nothing
-is known against it.
+is known against it. A majority is then the one vote, as certain; Dawid-Skene gives it the chance with which that person is right on what
+others judged too, and where nobody shares anything 0.8 for everybody, which was measured of nobody (`single` counts such prompts).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -54,6 +55,14 @@ def agreed(annotations: Iterable[Annotation], minimum: float | None) -> tuple[li
     refuse_values(given, "minimum_agreement")
     below = {prompt for prompt, share in by_prompt(votes_of(given)).items() if share < minimum}
     return [annotation for annotation in given if annotation.prompt.id not in below], len(below)
+
+
+def single(annotations: Iterable[Annotation]) -> int:
+    """How many prompts one person alone judged."""
+    people: dict[str, set[str]] = {}
+    for annotation in annotations:
+        people.setdefault(annotation.prompt.id, set()).add(annotation.annotator)
+    return sum(len(names) == 1 for names in people.values())
 
 
 def probabilities(votes: Votes, how: How) -> np.ndarray:

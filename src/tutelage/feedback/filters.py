@@ -17,7 +17,7 @@ from annotated_types import Gt, Interval
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
 from tutelage.core.text import content_id
-from tutelage.feedback.aggregate import How, aggregate, agreed
+from tutelage.feedback.aggregate import How, aggregate, agreed, single
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.store import Store, hash_of
 
@@ -32,6 +32,8 @@ class Consumed:
     """How many raw annotations of each annotator are in it."""
     dropped: int
     """Prompts that were left out for too little agreement."""
+    single: int
+    """Prompts that one person alone judged; there was nothing to join."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Filter:
     without: tuple[str, ...] = ()
     """Annotators left out."""
     aggregate: How = "none"
-    """What several people said of one prompt: each for themselves (none), or joined by majority, dawid_skene or bradley_terry."""
+    """What several people said of one prompt: each for themselves (none), or joined by majority, dawid_skene or bradley_terry. What one
+    person alone judged is as certain as that person is right elsewhere (dawid_skene), or certain (majority)."""
     minimum_agreement: Annotated[float, Interval(ge=0, le=1)] | None = None
     """Prompts on which pairs of votes agree less often than this are dropped; 0.5-0.8."""
     weights: Mapping[str, Annotated[float, Gt(0)]] = field(default_factory=dict[str, float], hash=False)
@@ -67,7 +70,7 @@ class Filter:
         weighted = [self._weighted(annotation) for annotation in annotations]
         kept, dropped = agreed(weighted, self.minimum_agreement)
         made = sorted(kept, key=lambda a: a.id) if self.aggregate == "none" else aggregate(kept, self.aggregate)
-        return Consumed(tuple(made), dict(sorted(Counter(a.annotator for a in kept).items())), dropped)
+        return Consumed(tuple(made), dict(sorted(Counter(a.annotator for a in kept).items())), dropped, single(kept))
 
     def hash(self, store: Store) -> str:
         """Hash of what is consumed: the store's own where nothing is left out and nothing set."""

@@ -14,7 +14,7 @@ from tutelage.engine.engine import Engine
 from tutelage.engine.train import Fixed, train
 from tutelage.feedback import tasks
 from tutelage.feedback.annotation import Annotation
-from tutelage.feedback.filters import Filter
+from tutelage.feedback.filters import Consumed, Filter
 from tutelage.feedback.signals import Preference
 from tutelage.feedback.store import Store
 from tutelage.recipes import material
@@ -52,7 +52,7 @@ def consumed(work: Work, preferences: Preferences, side: str = "label") -> tuple
         found = list(taken.annotations)
         told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash(store)}
         if not filter_.plain:
-            told |= {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped}
+            told |= _joined(filter_, taken)
     else:
         found, told = _of_file(work, preferences, side)
     if not found:
@@ -74,7 +74,11 @@ def _of_file(work: Work, preferences: Preferences, side: str) -> tuple[list[Anno
     raw = [a for a in given if a.annotator not in filter_.without]
     taken = filter_.applied(raw)
     told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash_over(a.id for a in raw)}
-    return list(taken.annotations), told | ({} if filter_.plain else {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped})
+    return list(taken.annotations), told | ({} if filter_.plain else _joined(filter_, taken))
+
+
+def _joined(filter_: Filter, taken: Consumed) -> dict[str, Any]:
+    return {"aggregate": filter_.aggregate, "dropped_prompts": taken.dropped, "single_prompts": taken.single}
 
 
 def preference_trees(annotations: Sequence[Annotation], render: Renderer, objective: str) -> list[Tree]:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
@@ -44,3 +44,9 @@ def come_in(context: BrowserContext, link: str) -> Page:
     page.wait_for_url("**/")
     page.wait_for_load_state()
     return page
+
+
+def done(page: Page, n: int, of: int) -> None:
+    """Wait for the page after so many answers of so many, with its script at work."""
+    expect(page.locator(".bar-state")).to_contain_text(f"{n} of {of}")
+    expect(page.locator("html[data-ready]")).to_be_attached()

@@ -1,12 +1,11 @@
 """Nothing that a model, a file or a person wrote ever runs: payloads everywhere, in a real browser, on every page that shows them."""
 
-from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.feedback.site.browsers import chromium, come_in, open_
+from tests.feedback.site.browsers import come_in, open_
 from tests.feedback.site.studies import come_in as plainly
 from tests.feedback.site.studies import form_in, item, opened, served, site_of, study_at
 from tutelage.feedback.site.safe import LONG, TABLE, TAGS, plain, shown, storable, visible
@@ -35,12 +34,6 @@ PAYLOADS = (
     '[x](https://a.example "onmouseover=window.ran=1")',
 )
 ALL = "\n\n".join(PAYLOADS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 def test_payloads_are_inert_on_every_page(browser, tmp_path):

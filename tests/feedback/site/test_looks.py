@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.feedback.site.browsers import chromium, come_in, open_
+from tests.feedback.site.browsers import come_in, open_
 from tests.feedback.site.studies import Served, disputed, item, opened, served, study_at
 from tutelage.core.errors import Interrupted
 
@@ -27,12 +27,6 @@ MANY = (
     "[{task: ranking, flags: table_3}, {task: likert, name: honest, aspect: honest, ask: 'How honest is each?'}, "
     "{task: binary, ask: 'Would you send it?'}, {task: score}, {task: best_worst}]"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

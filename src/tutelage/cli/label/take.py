@@ -38,21 +38,24 @@ def command(
     for name in without or ():
         if name not in people:
             raise UserError(f"--without: nobody named {name!r} annotated in {store}{closest(name, people)}")
-    found, beside = list(held.read(tuple(without or ()))), Counter[str]()
+    found, beside, alone = list(held.read(tuple(without or ()))), Counter[str](), 0
     again = [event for event in held.repeats(tuple(without or ())) if event.annotation]
     whole = aggregate_ == "none" and minimum_agreement is None
     # whoever was asked again by a study may have answered otherwise, and only raw rows can say that this was a repeat
     told = [event.annotation for event in again if whole and event.annotation and (as_ == "raw" or event.formless)]
     if not whole:
-        from tutelage.feedback.aggregate import aggregate, orders  # late: fitting people's reliability imports scipy
+        from tutelage.feedback.aggregate import aggregate, orders, single  # late: fitting people's reliability imports scipy
 
         ordering = [annotation for annotation in found if orders(annotation)]
         beside = Counter(annotation.task for annotation in found if not orders(annotation))
+        alone = single(ordering) if aggregate_ != "none" else 0
         found = aggregate(ordering, aggregate_, minimum_agreement)
     made = export(found, out, as_, form, aggregate_, told)
     left = [f"; {n:,} left out: nothing to join in {task}" for task, n in beside.items()]
     if over := len(again) - (0 if as_ in TYPES else len(told)):
         left.append(f"; repeats left out: {over:,}")
+    if alone:
+        left.append(f"; prompts with one person's word only: {alone:,}")
     left += [f"; {n:,} without a row: {why}" for why, n in made.without.items()]
     rest = "".join([*left, *(f"; {as_} has no place for {what} of {n:,}" for what, n in made.lost.items())])
     screen.say(f"{out}: {made.rows:,} rows of {as_} from {made.annotations:,} annotations (aggregate: {aggregate_}){rest}.")

@@ -6,13 +6,13 @@ somebody else judged too; a person who answers the opposite has nearly none. All
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tutelage.core.statistics import Estimate
 from tutelage.feedback.agreement import bias
-from tutelage.feedback.agreement.pairwise import pairs_of, share
+from tutelage.feedback.agreement.pairwise import share
 from tutelage.feedback.agreement.votes import Vote, Votes
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.reliability.dawid_skene import dawid_skene, mirror_of
@@ -84,14 +84,18 @@ def people(annotations: Sequence[Annotation], votes: Votes, spoken: Sequence[Vot
 
 
 def with_others(votes: Votes) -> dict[str, Estimate]:
-    """Each person's agreement with the others, over pairs of votes on one item."""
-    a_P, b_P = pairs_of(votes)
-    alike_P, group_P = votes.label_N[a_P] == votes.label_N[b_P], votes.group_N[a_P]
+    """Each person's agreement with the others, over pairs of votes on one item; counted by vote and added up by prompt, not by pair."""
+    _, said_N, same = np.unique(votes.item_N * max(len(votes.labels), 1) + votes.label_N, return_inverse=True, return_counts=True)
+    others_N = votes.count_I[votes.item_N] - 1
+    at = others_N > 0
+    cells, cell_N = np.unique(votes.worker_N[at] * votes.groups + votes.group_N[at], return_inverse=True)
+    alike, pairs = np.bincount(cell_N, same[said_N][at] - 1), np.bincount(cell_N, others_N[at])
     found: dict[str, Estimate] = {}
     for number, name in enumerate(votes.workers):
-        own_P = (votes.worker_N[a_P] == number) | (votes.worker_N[b_P] == number)
-        if own_P.any():
-            found[name] = share(alike_P[own_P].astype(float), group_P[own_P])
+        own = slice(*np.searchsorted(cells, (number * votes.groups, (number + 1) * votes.groups)).tolist())
+        if pairs[own].size:
+            estimate = share(alike[own] / pairs[own], cells[own], pairs[own])
+            found[name] = replace(estimate, n=int(pairs[own].sum()))
     return found
 
 

@@ -7,13 +7,21 @@
 Source: Dawid & Skene 1979 (Applied Statistics 28). `model="one_coin"`: one number per annotator, C_w[c, c] = a_w and the rest shared
 equally. Begins with the shares of the votes and goes to convergence. A vote's weight multiplies its logarithm and its count.
 
-Three things are ours. `smoothing` s adds votes to every cell, one where wrong and four where right (a Dirichlet prior, so EM still
+Four things are ours. `smoothing` s adds votes to every cell, one where wrong and four where right (a Dirichlet prior, so EM still
 climbs: the log-posterior never falls). A person with three votes has no certain matrix; and without a little trust that people mostly
 mean well three who agree on a single item would leave it at one half, since all three might be flippers. 0 gives the plain model, the
 one that crowd-kit has. `mirror` is a
 permutation of the labels under which nothing may change: which of two responses is called "first" is chance, so matrices and
-priors are averaged with their mirror image, which leaves, without ties, the one-coin model. And both steps are a product with one
-sparse matrix [I, W * L] of votes, 100,000 of which take a few milliseconds a step.
+priors are averaged with their mirror image, which leaves, without ties, the one-coin model. Only items that two people judged are
+fitted; the others get one E-step at the end. A lone vote agrees with nobody, so it says nothing of how good its author is; left in the
+M-step it would confirm that person by its own posterior, less at every step and so slowly that what is found depends on where EM stops.
+(With two mirrored labels it has exactly no information, and this is what EM on all items goes to; else it still has a little, of how
+often each label is said, and is left out all the same.) And both steps are a product with one sparse matrix [I, W * L] of votes, 100,000
+of which take a few milliseconds a step.
+
+Where no item was judged by two, nothing can be fitted: everybody is believed as the prior says and every class is as likely, so the
+likeliest label is the one vote, which is the majority's, 0.8 sure of two labels. Somebody who shares no item with others is believed
+so too. Without smoothing there is no prior, and such votes are taken at their word.
 
 N votes, I items, W annotators, L labels said, C = L classes true.
 """
@@ -41,14 +49,17 @@ class DawidSkene:
     """What was found."""
 
     posterior_IC: np.ndarray
-    """How likely each class is on each item; the prior where there was no vote."""
+    """How likely each class is on each item; `prior_C` where there was no vote."""
     confusion_WCL: np.ndarray
     """[w, c, l]: how often w says l where c is true."""
     prior_C: np.ndarray
+    """How often each class is true of the items that two people judged; one that none of them has is thought impossible."""
     log_posterior: tuple[float, ...]
-    """After each step; it never falls."""
+    """Of these items, after each step; it never falls. Empty where there are none."""
     converged: bool
     """Whether the last step moved no posterior by more than the tolerance."""
+    fitted: int
+    """How many items two people judged, and all but the posteriors of the others rests on."""
 
     @property
     def accuracy_W(self) -> np.ndarray:
@@ -64,21 +75,21 @@ def dawid_skene(
     tolerance: float = 1e-9,
     most: int = 2000,
 ) -> DawidSkene:
-    """Fit to at least one vote, in at most `most` steps. ValueError without any vote."""
+    """Fit to the items with votes of two people, in at most `most` steps. ValueError without any vote."""
     if not len(votes):
         raise ValueError("no votes; Dawid-Skene needs at least one")
-    said = _said(votes)
-    posterior, climbed, moved = votes.share_IL, list[float](), np.inf
-    confusion, prior = _maximized(said, posterior, model, smoothing, mirror)
+    said, shared_I = _said(votes), _shared(votes)
+    known, fitted = said[shared_I], int(shared_I.sum())
+    posterior, climbed, moved = votes.share_IL[shared_I], list[float](), np.inf if fitted else 0.0
+    confusion, prior = _maximized(known, posterior, model, smoothing, mirror)
     while moved > tolerance and len(climbed) < most:
-        log_IC: np.ndarray = said @ _by_said(np.log(confusion)) + np.log(np.maximum(prior, 1e-300))
-        top_I = log_IC.max(1)
-        evidence_I = top_I + np.log(np.exp(log_IC - top_I[:, None]).sum(1))
-        climbed.append(float(evidence_I.sum()) + _log_prior(confusion, model, smoothing))
-        before, posterior = posterior, np.exp(log_IC - evidence_I[:, None])
-        confusion, prior = _maximized(said, posterior, model, smoothing, mirror)
+        before, (posterior, evidence) = posterior, _expected(known, confusion, prior)
+        climbed.append(evidence + _log_prior(confusion, model, smoothing))
+        confusion, prior = _maximized(known, posterior, model, smoothing, mirror)
         moved = float(np.abs(posterior - before).max())
-    return DawidSkene(posterior, confusion, prior, tuple(climbed), moved <= tolerance)
+    posterior_IC = _expected(said, confusion, prior)[0]
+    posterior_IC[shared_I] = posterior
+    return DawidSkene(posterior_IC, confusion, prior, tuple(climbed), moved <= tolerance, fitted)
 
 
 def mirror_of(votes: Votes) -> tuple[int, ...] | None:
@@ -93,18 +104,34 @@ def _said(votes: Votes) -> Matrix:
     return sparse.coo_array((votes.weight_N, (votes.item_N, column_N)), shape=shape).tocsr()
 
 
+def _shared(votes: Votes) -> np.ndarray:
+    """Which items two people judged; one who judged twice is one."""
+    pairs = np.unique(votes.item_N * len(votes.workers) + votes.worker_N)
+    return np.bincount(pairs // len(votes.workers), minlength=len(votes.items)) >= 2
+
+
 def _by_said(table_WCL: np.ndarray) -> np.ndarray:
     """[W, C, L] as [W * L, C]."""
     return table_WCL.transpose(0, 2, 1).reshape(-1, table_WCL.shape[1])
 
 
+def _expected(said: Matrix, confusion_WCL: np.ndarray, prior_C: np.ndarray) -> tuple[np.ndarray, float]:
+    """Posteriors [I, C], and the logarithm of the chance of all votes."""
+    log_IC: np.ndarray = said @ _by_said(np.log(confusion_WCL)) + np.log(np.maximum(prior_C, 1e-300))
+    top_I = log_IC.max(1)
+    evidence_I = top_I + np.log(np.exp(log_IC - top_I[:, None]).sum(1))
+    return np.exp(log_IC - evidence_I[:, None]), float(evidence_I.sum())
+
+
 def _maximized(
     said: Matrix, posterior_IC: np.ndarray, model: Model, smoothing: float, mirror: Sequence[int] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices and priors that fit the posterior best."""
+    """Matrices and priors that fit the posterior best. Who said nothing here is believed as the prior says, without one to the word."""
     size = posterior_IC.shape[1]
     counts_WCL: np.ndarray = (said.T @ posterior_IC).reshape(-1, size, size).transpose(0, 2, 1)
-    prior = posterior_IC.mean(0)
+    prior = posterior_IC.mean(0) if len(posterior_IC) else np.full(size, 1 / size)
+    if smoothing == 0:
+        counts_WCL = np.where(counts_WCL.sum((1, 2), keepdims=True) > 0, counts_WCL, np.eye(size))
     if mirror is not None:
         counts_WCL = (counts_WCL + counts_WCL[:, mirror][:, :, mirror]) / 2
         prior = (prior + prior[list(mirror)]) / 2

@@ -8,7 +8,7 @@ probability `repeats` one that the person answered at least `APART` sheets ago; 
 sheet).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -30,6 +30,8 @@ APART = 5
 
 AT_ONCE = 64
 """Sheets of a person that are drawn together."""
+
+Kind = Literal["work", "gold", "repeat"]
 
 
 def assign(connection: sa.Connection, study: Study, came: Arrival, now: float) -> Seat | None:
@@ -120,18 +122,31 @@ def _work(connection: sa.Connection, study: Study, came: Arrival, now: float) ->
     return _seated(connection, study, came, now, first, "work")
 
 
-def drawn(study: Study, person: str, sheet: int) -> Literal["work", "gold", "repeat"]:
+def drawn(study: Study, person: str, sheet: int) -> Kind:
     """What a person's sheet of this number is to be, where there is any of it."""
-    rate = study.gold_rate
-    if rate + study.repeats == 0:
-        return "work"
-    draw = _draws(study.seed, person, sheet // AT_ONCE)[sheet % AT_ONCE]
-    return "gold" if draw < rate else "repeat" if draw < rate + study.repeats else "work"
+    return dict(special(study, person, sheet, sheet + 1)).get(sheet, "work")
+
+
+def special(study: Study, person: str, first: int, end: int) -> Iterator[tuple[int, Kind]]:
+    """The sheets from `first` up to before `end` that are to be no work, in order."""
+    gold, repeats = study.gold_rate, study.repeats
+    if gold + repeats == 0:
+        return
+    for block in range(first // AT_ONCE, -(-end // AT_ONCE)):
+        for sheet, kind in _special(study.seed, person, gold, repeats, block):
+            if first <= sheet < end:
+                yield sheet, kind
 
 
 @lru_cache(maxsize=4096)
-def _draws(seed: int, person: str, block: int) -> list[float]:
-    return [float(uniforms(1, "sheet", seed, person, sheet)[0]) for sheet in range(block * AT_ONCE, (block + 1) * AT_ONCE)]
+def _special(seed: int, person: str, gold: float, repeats: float, block: int) -> list[tuple[int, Kind]]:
+    sheets = range(block * AT_ONCE, (block + 1) * AT_ONCE)
+    draws = [(sheet, float(uniforms(1, "sheet", seed, person, sheet)[0])) for sheet in sheets]
+    beside: list[tuple[int, Kind]] = []
+    for sheet, draw in draws:
+        if draw < gold + repeats:
+            beside.append((sheet, "gold" if draw < gold else "repeat"))
+    return beside
 
 
 def gold_left(who: Person) -> list[sa.ColumnElement[bool]]:
@@ -144,18 +159,34 @@ def _gold(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | No
     return choice(left, "gold", study.seed, came.who.name, came.sheets) if left else None
 
 
-def repeatable(connection: sa.Connection, who: Person, states: Sequence[State] = ("answered",)) -> list[tuple[int, Chosen]]:
-    """A person's items that they have answered and not had again, with the numbers of their sheets, in this order."""
+def repeatable(connection: sa.Connection, who: Person, first: int) -> list[int]:
+    """The numbers of a person's sheets of work, this one too, that may be repeated from the sheet `first` on; sorted. Those that may be
+    at once are only counted by the database, and all have the number that the last of them may have."""
+    rows = connection.execute(_numbers(who), {"old": first - APART - 1}).all()
+    return [row.number for row in rows for _ in range(row.times)]
+
+
+@lru_cache(maxsize=256)
+def _numbers(who: Person) -> sa.Executable:
+    """Kept: on every page, putting it together takes longer than the database's answer."""
+    old = sa.bindparam("old", type_=sa.Integer)
+    n = sa.case((seats.c.n < old, old), else_=seats.c.n).label("number")
+    found = sa.select(n, sa.func.count().label("times")).where(*_once(who, ("answered", "leased")))
+    return found.group_by("number").order_by("number")
+
+
+def _once(who: Person, states: Sequence[State]) -> list[sa.ColumnElement[bool]]:
+    """A person's seats of work, with their items, that they have not had again."""
     again = seats.alias("again")
-    had = sa.exists().where(again.c.person == who.name, again.c.of == seats.c.of, again.c.purpose == "repeat")
-    mine = (seats.c.person == who.name, seats.c.state.in_(states), seats.c.purpose == "work", ~had, *wanted(who))
-    there = sa.and_(seats.c.of == items.c.id, items.c.overlap > 0)  # not one that was taken out of the study
-    query = sa.select(seats.c.n, items.c.id, items.c.k).join(seats, there).where(*mine).order_by(seats.c.n)
-    return [(row.n, Chosen(row.id, row.k)) for row in connection.execute(query).all()]
+    had = sa.select(again.c.of).where(again.c.person == who.name, again.c.purpose == "repeat")  # read once, not for every seat
+    mine = [seats.c.person == who.name, seats.c.state.in_(states), seats.c.purpose == "work", seats.c.of.not_in(had)]
+    there = [seats.c.of == items.c.id, items.c.overlap > 0]  # not one that was taken out of the study
+    return [*mine, *there, *wanted(who)]
 
 
 def _repeat(connection: sa.Connection, study: Study, came: Arrival) -> Chosen | None:
-    left = [item for n, item in repeatable(connection, came.who) if n < came.sheets - APART]
+    query = sa.select(items.c.id, items.c.k).where(*_once(came.who, ("answered",)), seats.c.n < came.sheets - APART)
+    left = [Chosen(row.id, row.k) for row in connection.execute(query.order_by(seats.c.n)).all()]
     return choice(left, "repeat", study.seed, came.who.name, came.sheets) if left else None
 
 

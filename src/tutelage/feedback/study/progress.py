@@ -6,6 +6,7 @@ tell what nobody is to know.
 """
 
 from bisect import bisect_left
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -36,7 +37,7 @@ def progress(connection: sa.Connection, study: Study, who: Person, now: float) -
     if assign.waits(study, who):
         return Progress("waiting" if who.accepted is None else "over", done, 0)
     leased = sum(mine.get((purpose, "leased"), 0) for purpose in ("work", "gold", "repeat"))
-    left = leased + _ahead(connection, study, who, _open(connection, who))
+    left = leased + _ahead(connection, study, who)
     return Progress("work" if left else "over", done, left)
 
 
@@ -57,37 +58,49 @@ def _first(connection: sa.Connection, who: Person, role: str, leased: int) -> in
     return leased + _count(connection, items.c.role == role, OPEN, assign.unseen(who), *assign.wanted(who))
 
 
-def _open(connection: sa.Connection, who: Person) -> int:
-    """Items of work with room, less those of them that this person has had."""
+def _counted(*where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    return sa.select(sa.func.count()).where(*where).scalar_subquery()
+
+
+@lru_cache(maxsize=256)
+def _open(who: Person, beside: bool) -> sa.Executable:
+    """How many items of work have room, and how many of them this person has had; `beside`: also how many gold items may come, and the
+    number of the next sheet. Kept: on every page, putting it together takes longer than the database's answer."""
     room = (items.c.role == "work", OPEN, *assign.fits(who))
     had = (seats.c.person == who.name, seats.c.state != "expired", seats.c.purpose == "work", seats.c.item == items.c.id)
-    return _count(connection, *room) - connection.execute(sa.select(sa.func.count()).where(*had, *room)).scalar_one()
+    more = (_counted(*assign.gold_left(who)), next_sheet(who.name)) if beside else ()
+    return sa.select(_counted(*room), _counted(*had, *room), *more)
 
 
-def _ahead(connection: sa.Connection, study: Study, who: Person, work: int) -> int:
-    """Sheets until a person has answered so many more items of work: these, and the gold items and repeats that will be among them."""
-    rate = study.gold_rate
-    if not work or not rate + study.repeats:
+def _ahead(connection: sa.Connection, study: Study, who: Person) -> int:
+    """Sheets until a person has answered all items of work with room: these, and the gold items and repeats that will be among them."""
+    beside = study.gold_rate + study.repeats > 0
+    counts: list[int] = list(connection.execute(_open(who, beside)).one())
+    work = counts[0] - counts[1]
+    if not beside or not work:
         return work
-    gold = _count(connection, *assign.gold_left(who)) if rate else 0
-    answered = [n for n, _ in assign.repeatable(connection, who, ("answered", "leased"))] if study.repeats else []
-    first = connection.execute(sa.select(next_sheet(who.name))).scalar_one()
-    return foreseen(study, who.name, first, work, gold, answered)
+    gold, first = counts[2:]
+    return foreseen(study, who.name, first, work, gold, assign.repeatable(connection, who, first) if study.repeats else [])
 
 
 def foreseen(study: Study, person: str, first: int, work: int, gold: int, answered: list[int]) -> int:
     """Sheets from number `first` on, until `work` items are answered; `gold` items are there, and what was `answered` (numbers of
-    sheets, sorted) may be repeated."""
-    sheet, known, repeated = first, list(answered), 0
-    while work and sheet < first + FAR:
-        kind = assign.drawn(study, person, sheet)
+    sheets, sorted) may be repeated. Goes from one gold item or repeat to the next; all between them is work."""
+    sheet, end, repeated, beside = first, first + FAR, 0, list[int]()
+    for at, kind in assign.special(study, person, first, end):
+        if work <= at - sheet:
+            break
+        work, sheet = work - (at - sheet), at + 1
+        old = at - assign.APART
         if kind == "gold" and gold:
             gold -= 1
-        elif kind == "repeat" and bisect_left(known, sheet - assign.APART) > repeated:
+        elif kind == "repeat" and bisect_left(answered, old) + max(0, old - first) - bisect_left(beside, old) > repeated:
             repeated += 1
         else:
-            known.append(sheet)
             work -= 1
-        sheet += 1
+            continue
+        beside.append(at)
+    run = min(work, end - sheet)
+    work, sheet = work - run, sheet + run
     rate = study.gold_rate
     return sheet - first + round(work / (1 - rate - study.repeats) if rate + study.repeats < 1 else work)
