@@ -50,7 +50,7 @@ class Server:
 
         torch.set_num_threads(1)
         self.words = AutoTokenizer.from_pretrained(folder)
-        self.spoken = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.bare = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
     def answer(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         if path == "/fault":
@@ -88,7 +88,7 @@ class Server:
                 {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 100, "completion_tokens": 10}},
                 {},
             )
-        if path == "/v1/load_lora_adapter":
+        if path == "/v1/load_lora_adapter" and not self.lie.get("fixed"):
             if body["lora_name"] in self.adapters:
                 return 400, {"error": {"message": f"The lora adapter '{body['lora_name']}' has already been loaded."}}, {}
             self._adapter(body["lora_name"], body["lora_path"])
@@ -104,33 +104,27 @@ class Server:
         return 404, {"detail": "Not Found"}, {}
 
     def _adapter(self, name: str, path: str) -> None:
+        import copy
+
         from peft import PeftModel
 
-        if isinstance(self.spoken, PeftModel):
-            self.spoken.load_adapter(path, name)
+        if self.spoken is None:
+            self.spoken = PeftModel.from_pretrained(copy.deepcopy(self.bare), path, adapter_name=name).eval()
         else:
-            self.spoken = PeftModel.from_pretrained(self.spoken, path, adapter_name=name).eval()
+            self.spoken.load_adapter(path, name)
         self.adapters[name] = path
 
     def _completion(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Drawn as our own sampler draws, the numbers from the request's seed, so that equal weights say the same."""
-        from contextlib import nullcontext
-
-        from peft import PeftModel
-
         from tutelage.models.sampler import Sampler, Sampling
 
-        ours = path == "/completion"
+        ours, model = path == "/completion", self.bare
         end = int(self.words.eos_token_id) if ours else body["stop_token_ids"][0]
-        model, bare = self.spoken, nullcontext()
-        if isinstance(model, PeftModel):
-            if body["model"] in self.adapters:
-                model.set_adapter(body["model"])
-            else:
-                bare = model.disable_adapter()
-        with bare:
-            longest = body["n_predict" if ours else "max_tokens"]
-            (said,) = Sampler(model, end).generate([body["prompt"]], [("server", body["seed"])], Sampling(max_tokens=longest))
+        if body.get("model") in self.adapters:
+            model = self.spoken
+            model.set_adapter(body["model"])
+        longest = body["n_predict" if ours else "max_tokens"]
+        (said,) = Sampler(model, end).generate([body["prompt"]], [("server", body["seed"])], Sampling(max_tokens=longest))
         ids, logp = list(said.ids), [x + self.lie.get("logp", 0.0) for x in said.logp]
         text = self.words.decode([(i + self.lie.get("shift", 0)) % len(self.words) for i in ids], skip_special_tokens=False)
         if ours:
