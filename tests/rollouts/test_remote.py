@@ -90,7 +90,7 @@ def far(model, server, tmp_path, **changes):
 @pytest.mark.parametrize("kind", ["vllm", "llama.cpp"])
 def test_a_server_that_samples_as_ours_does_gives_our_update(model, server, tmp_path, kind):
     policy, _, ours = started(model)
-    again, theirs = far(model, server, tmp_path, kind=kind)
+    again, theirs = far(model, server, tmp_path, speaks=kind)
     one, two = ours.collect(0), theirs.collect(0)
     for a, b in zip(one.groups, two.groups, strict=True):
         assert [r.ids for r in a.rollouts] == [r.ids for r in b.rollouts] and [r.finished for r in a.rollouts] == [
@@ -124,7 +124,7 @@ def test_what_the_server_samples_otherwise_weighs_the_advantage(model, server, t
 @pytest.mark.parametrize(
     ("kind", "lie", "said"),
     [
-        ("vllm", {"bare": True}, "without token ids and the log-probability of each, .* is no rollout; vLLM 0"),
+        ("vllm", {"bare": True}, "without token ids and the log-probability of each, .* is no rollout; a vLLM that knows"),
         ("vllm", {"letters": True}, "without token ids"),
         ("llama.cpp", {"bare": True}, "without token ids .*llama.cpp's own server"),
         ("vllm", {"shift": 5}, "reads ids as another tokenizer does"),
@@ -135,7 +135,7 @@ def test_what_the_server_samples_otherwise_weighs_the_advantage(model, server, t
 def test_what_cannot_be_learnt_from_is_refused(model, server, tmp_path, kind, lie, said):
     server.tell(lie=lie)
     with pytest.raises(UserError, match=said):
-        far(model, server, tmp_path, kind=kind)[1].collect(0)
+        far(model, server, tmp_path, speaks=kind)[1].collect(0)
 
 
 def test_an_older_vllm_marks_its_ids(model, server, tmp_path):

@@ -27,7 +27,7 @@ NEUTRAL = {"temperature": 1.0, "top_p": 1.0, "min_p": 0.0}
 class Server(Endpoint):
     """A server that writes the responses of reinforcement learning."""
 
-    kind: Literal["vllm", "llama.cpp"] = "vllm"
+    speaks: Literal["vllm", "llama.cpp"] = "vllm"
     """What it is spoken to as: /v1/completions with ids and log-probabilities, or /completion."""
     push: str | None = None
     """A folder that this process and a vLLM server see under the same path: each round's adapter is saved there and loaded by the server.
@@ -39,13 +39,13 @@ class Server(Endpoint):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.push and self.kind != "vllm":
-            raise ValueError("push: only vLLM loads an adapter while it runs; leave push out, or set kind: vllm")
+        if self.push and self.speaks != "vllm":
+            raise ValueError("push: only vLLM loads an adapter while it runs; leave push out, or set speaks: vllm")
 
 
 def request(server: Server, model: str, prompt: Sequence[int], max_tokens: int, seed: int, end: int) -> Request:
     """One response to one prompt."""
-    if server.kind == "llama.cpp":
+    if server.speaks == "llama.cpp":
         neutral = {**NEUTRAL, "top_k": 0, "typical_p": 1.0, "repeat_penalty": 1.0, "samplers": ["temperature"]}
         asked = {"n_predict": max_tokens, "n_probs": 1, "return_tokens": True, "post_sampling_probs": False}
         return Request(f"{server.at.removesuffix('/v1')}/completion", {"prompt": list(prompt), "seed": seed, **asked, **neutral})
@@ -61,13 +61,13 @@ def read(server: Server, model: str, answer: Mapping[str, Any], prompt: Sequence
     """The response, and the text that the server makes of it. UserError for what can't be learnt from; Interrupted for an answer that the
     server broke off."""
     try:
-        ids, logp, text, why = _llama(answer) if server.kind == "llama.cpp" else _vllm(answer)
+        ids, logp, text, why = _llama(answer) if server.speaks == "llama.cpp" else _vllm(answer)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise UserError(
             f"{server.host} answers without token ids and the log-probability of each, and text that is tokenized again is no rollout; "
             f"{_needed(server)} gives them"
         ) from None
-    if server.kind == "vllm" and answer.get("model", model) != model:
+    if server.speaks == "vllm" and answer.get("model", model) != model:
         raise UserError(f"{server.host} was asked for {model!r} and answered as {answer['model']!r}; whose words they are must be known")
     asked = (answer.get("choices") or [{}])[0].get("prompt_token_ids")
     if asked is not None and list(asked) != list(prompt):
@@ -86,7 +86,7 @@ def read(server: Server, model: str, answer: Mapping[str, Any], prompt: Sequence
 
 
 def _needed(server: Server) -> str:
-    return "vLLM 0.6.3 or later" if server.kind == "vllm" else "llama.cpp's own server"
+    return "a vLLM that knows return_tokens_as_token_ids" if server.speaks == "vllm" else "llama.cpp's own server"
 
 
 def _vllm(answer: Mapping[str, Any]) -> tuple[list[int], list[float], str, str]:
