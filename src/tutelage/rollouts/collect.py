@@ -113,7 +113,7 @@ class Collector:
     def collect(self, number: int) -> Phase:
         """Sample phase `number` with the weights as they are now, and credit it."""
         slots, version = list(enumerate(self._asked(number))), self.refresh(number)
-        own = self._read(self._sampled(number, version.name, self.together.share(slots)))
+        own = self._read(self._sampled(number, self.together.share(slots), version.name))
         whole = sorted(self.together.gather(own), key=lambda item: item[0])
         groups = tuple(group for _, group, _ in whole)
         numbers = {name: [array for _, _, found in whole for array in found[name]] for name in self.credit.needs}
@@ -127,7 +127,7 @@ class Collector:
         orders = {turn: permutation(n, "prompts", self.phases.seed, turn) for turn in {place // n for place in places}}
         return [orders[place // n][place % n] for place in places]
 
-    def _sampled(self, number: int, version: str, slots: Sequence[tuple[int, int]]) -> list[tuple[int, Group]]:
+    def _sampled(self, number: int, slots: Sequence[tuple[int, int]], version: str = "") -> list[tuple[int, Group]]:
         """One group per (slot, prompt), all drawn in one call."""
         k, seed = self.phases.samples, self.phases.seed
         asked = [(slot, *self.prompts[which], sample) for slot, which in slots for sample in range(k)]
