@@ -26,7 +26,7 @@ from tutelage.recipes.fitted import shares
 from tutelage.recipes.recipe import Recipe, Step, context_of
 from tutelage.recipes.runner import plan
 from tutelage.recipes.sources import Model
-from tutelage.recipes.stage import Foreseen
+from tutelage.recipes.stage import Billed, Foreseen
 
 SHARE = {"float32": 0.3, "bfloat16": 0.1}
 """Of the speed of large matrices, what training of small models reaches."""
@@ -65,6 +65,8 @@ class Forecast:
     seconds: float | None
     memory: float | None
     """Bytes at its peak."""
+    bill: str = ""
+    """What asking others may cost, in a sentence."""
 
 
 def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
@@ -83,7 +85,8 @@ def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
             rate = speed / (operations(item.step) * network.parameters)
         seconds = tokens / rate if tokens and rate else None
         memory = memory_of(item.step, network) if network and item.made is None else None
-        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory))
+        bill = bill_of(recipe, item.step) if item.made is None else ""
+        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory, bill))
     return rows
 
 
@@ -91,6 +94,11 @@ def tokens_of(recipe: Recipe, step: Step) -> int | None:
     """Tokens through the network, where the stage can say."""
     stage = step.stage
     return stage.expected_tokens(context_of(recipe, step, lambda field: field)) if isinstance(stage, Foreseen) else None
+
+
+def bill_of(recipe: Recipe, step: Step) -> str:
+    """What a stage may have to pay to others."""
+    return step.stage.bill(context_of(recipe, step, lambda field: field)) if isinstance(step.stage, Billed) else ""
 
 
 def operations(step: Step) -> int:
@@ -243,4 +251,5 @@ def table(rows: Sequence[Forecast]) -> Table:
     known = [row.seconds for row in rows if row.why and row.seconds]
     if known:
         made.add_row("together", "", "", "", f"about {clock(sum(known))}", "")
+    made.caption = "\n".join(row.bill for row in rows if row.bill) or None
     return made

@@ -8,7 +8,7 @@ about the answers is not read here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -31,7 +31,7 @@ from tutelage.models.weights import load_head
 from tutelage.objectives.mixture import with_text
 from tutelage.objectives.objective import Objective
 from tutelage.objectives.sft import SFT
-from tutelage.recipes import material
+from tutelage.recipes import material, served
 from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.probing import answers_and_scores, gold
@@ -41,6 +41,7 @@ from tutelage.recipes.work import Work
 from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.credit import Crediting
 from tutelage.rollouts.rewards import RewardModel, RuleReward, Scorer, load_rule
+from tutelage.rollouts.server import Server
 from tutelage.rollouts.source import Rollouts
 from tutelage.rollouts.speaker import RoleSpeaker
 
@@ -83,6 +84,8 @@ class Reinforced:
     rollouts: Phases = field(default_factory=lambda: Phases(prompts=96, minibatches=2))
     max_tokens: Annotated[int, Ge(1)] = 64
     """Length at which a response is cut."""
+    sampler: Server | None = None
+    """A server that writes the responses, {url: ..., model: ...}; null: this process."""
     rates: Rates = field(default_factory=lambda: Rates(learning_rate=9e-4, schedule="linear", warmup=0.15, final=0.0))
     ptx: Ptx | None = None
     adapter: Adapter | None = None
@@ -117,6 +120,8 @@ class Reinforced:
             raise context.fault(
                 "rollouts.minibatches", f"{self.rollouts.minibatches} is more than the {self.rollouts.prompts} prompts of a round"
             )
+        if self.sampler:
+            served.check(self.sampler, self.adapter, self.updates or budget(context.model).updates, context)
 
     def expected_tokens(self, context: Context) -> int:
         phase, answers = self.rollouts, self.rollouts.samples * answer_tokens(self.max_tokens)
@@ -153,9 +158,10 @@ class Reinforced:
         speaker = RoleSpeaker(policy, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.max_tokens)
+        far = served.speaker(work, self.sampler, policy, self.adapter, render) if self.sampler else None
         collector = Collector(
             policy,
-            speaker,
+            far or speaker,
             [(prompt, render.prompt(prompt)) for prompt in asked],
             [self._scorer(work, render)],
             Sampling(max_tokens=self.max_tokens),
@@ -164,13 +170,18 @@ class Reinforced:
             part=how.name if self.ptx else "",
             together=ranks(),
         )
+        if far and self.sampler:
+            collector = replace(collector, refresh=far.refresh, cap=self.sampler.cap)
         text = text_beside(work, self.ptx, render) if self.ptx else None
         objective = with_text(how.name, how.objective, SFT(), self.ptx.coef) if self.ptx else how.objective
         engine = Engine(policy, objective, how.rates, self.machine.micro_tokens, ranks())
         steps = (self.updates or budget(work.model).updates) * self.rollouts.steps
         shown, every = ("score", "kl", "length"), self.machine.checkpoint_every
         probe = self._probe(work, policy, speaker, render, collector)
-        train(engine, Rollouts(collector, text), steps, work.dir, work.progress, work.name, every, probe, shown)
+        source = Rollouts(collector, text, served.watched(work) if far else None)
+        train(engine, source, steps, work.dir, work.progress, work.name, every, probe, shown)
+        if far:
+            far.close()
         return {**leave(work, policy, policy.roles["policy"]), "prompts": len(asked), "steps": steps, "networks": networks}
 
     def _roles(self, policy: Role, how: Learning) -> dict[str, Role]:

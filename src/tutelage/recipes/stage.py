@@ -112,3 +112,12 @@ class Judging(Protocol):
     def judged_tokens(self, context: Context) -> int:
         """About how many tokens all annotations have, each with its prompt."""
         ...
+
+
+@runtime_checkable
+class Billed(Protocol):
+    """What a stage that asks others for money may have besides."""
+
+    def bill(self, context: Context) -> str:
+        """What it may cost, in a sentence; empty where it asks nobody. Looks at settings alone."""
+        ...

@@ -8,8 +8,8 @@ Every random number is a function of (seed, phase, prompt, place in the phase, s
 neither the number of processes nor anything that happened before changes what a phase is, given the weights.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Protocol, TypeVar
 
 from annotated_types import Ge
@@ -20,10 +20,11 @@ from tutelage.core.text import Prompt
 from tutelage.data.tree import Tree
 from tutelage.models.sampling import Sampling
 from tutelage.rollouts.credit import Credit, Crediting, Numbers
+from tutelage.rollouts.mismatch import corrected, log_ratios
 from tutelage.rollouts.monitor import figures
 from tutelage.rollouts.reading import laid, read_responses
 from tutelage.rollouts.rewards import Scorer, rewarded
-from tutelage.rollouts.rollout import Group, Reader, Rollout, Speaker
+from tutelage.rollouts.rollout import Group, Reader, Rollout, Speaker, Version
 
 T = TypeVar("T")
 
@@ -95,6 +96,10 @@ class Collector:
     tokens: int = 8192
     """Longest stream of a reading; changes no number beyond rounding."""
     together: Together = field(default_factory=Alone)
+    refresh: Callable[[int], Version] = lambda number: Version(str(number))
+    """Which weights the speaker samples phase `number` by; a server may be given new ones here."""
+    cap: float | None = None
+    """Of the correction for a sampler that isn't ours (rollouts/mismatch.py); None: none."""
 
     def __post_init__(self) -> None:
         plan, draw = self.phases, self.sampling
@@ -107,12 +112,13 @@ class Collector:
 
     def collect(self, number: int) -> Phase:
         """Sample phase `number` with the weights as they are now, and credit it."""
-        slots = list(enumerate(self._asked(number)))
-        own = self._read(self._sampled(number, self.together.share(slots)))
+        slots, version = list(enumerate(self._asked(number))), self.refresh(number)
+        own = self._read(self._sampled(number, self.together.share(slots), version.name))
         whole = sorted(self.together.gather(own), key=lambda item: item[0])
         groups = tuple(group for _, group, _ in whole)
         numbers = {name: [array for _, _, found in whole for array in found[name]] for name in self.credit.needs}
-        return self._credited(number, groups, numbers)
+        phase = self._credited(number, groups, numbers)
+        return replace(phase, figures={**phase.figures, "behind": float(version.behind)}) if self.cap else phase
 
     def _asked(self, number: int) -> list[int]:
         """The prompt of each slot: all prompts in a new order every round, phases taking them up one after another."""
@@ -121,14 +127,14 @@ class Collector:
         orders = {turn: permutation(n, "prompts", self.phases.seed, turn) for turn in {place // n for place in places}}
         return [orders[place // n][place % n] for place in places]
 
-    def _sampled(self, number: int, slots: Sequence[tuple[int, int]]) -> list[tuple[int, Group]]:
+    def _sampled(self, number: int, slots: Sequence[tuple[int, int]], version: str = "") -> list[tuple[int, Group]]:
         """One group per (slot, prompt), all drawn in one call."""
         k, seed = self.phases.samples, self.phases.seed
         asked = [(slot, *self.prompts[which], sample) for slot, which in slots for sample in range(k)]
         addresses = [("rollout", seed, number, prompt.id, slot, sample) for slot, prompt, _, sample in asked]
         drawn = self.speaker.generate([ids for _, _, ids, _ in asked], addresses, self.sampling)
         rollouts = [
-            Rollout(prompt.id, sample, d.ids, d.logp, d.finished, version=str(number))
+            Rollout(prompt.id, sample, d.ids, d.logp, d.finished, version=version)
             for (_, prompt, _, sample), d in zip(asked, drawn, strict=True)
         ]
         return [(slot, Group(*self.prompts[which], tuple(rollouts[n * k : (n + 1) * k]))) for n, (slot, which) in enumerate(slots)]
@@ -147,11 +153,13 @@ class Collector:
         ]
 
     def _credited(self, number: int, groups: tuple[Group, ...], numbers: Numbers) -> Phase:
-        columns = self.credit.columns(groups, numbers)
+        columns, told = self.credit.columns(groups, numbers), {}
+        if self.cap:
+            columns, told = corrected(columns, log_ratios(groups, numbers["logp"]), self.cap)
         writers = [rollout.writers for group in groups for rollout in group.rollouts]
         rows = {name: [laid(*both) for both in zip(writers, arrays, strict=True)] for name, arrays in columns.items()}
         k = self.phases.samples
         trees = tuple(
             group.tree(self.part, {name: tuple(own[n * k : (n + 1) * k]) for name, own in rows.items()}) for n, group in enumerate(groups)
         )
-        return Phase(number, groups, trees, figures(groups, numbers, columns))
+        return Phase(number, groups, trees, {**figures(groups, numbers, columns), **told})

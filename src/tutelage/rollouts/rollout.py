@@ -89,6 +89,15 @@ class Group:
         )
 
 
+@dataclass(frozen=True)
+class Version:
+    """Weights that sample."""
+
+    name: str
+    behind: int = 0
+    """Rounds since the policy had them."""
+
+
 class Speaker(Protocol):
     """Whatever can continue prompts: `models.sampler.Sampler`, or a server."""
 

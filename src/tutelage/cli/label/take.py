@@ -54,8 +54,7 @@ def command(
     left = [f"; {n:,} left out: nothing to join in {task}" for task, n in beside.items()]
     if over := len(again) - (0 if as_ in TYPES else len(told)):
         left.append(f"; repeats left out: {over:,}")
-    if alone:
-        left.append(f"; prompts with one person's word only: {alone:,}")
     left += [f"; {n:,} without a row: {why}" for why, n in made.without.items()]
-    rest = "".join([*left, *(f"; {as_} has no place for {what} of {n:,}" for what, n in made.lost.items())])
+    one = [f"; prompts with one person's word only: {alone:,}"] if alone else []
+    rest = "".join([*one, *left, *(f"; {as_} has no place for {what} of {n:,}" for what, n in made.lost.items())])
     screen.say(f"{out}: {made.rows:,} rows of {as_} from {made.annotations:,} annotations (aggregate: {aggregate_}){rest}.")

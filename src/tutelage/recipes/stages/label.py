@@ -22,10 +22,11 @@ from tutelage.core.text import Prompt, Response
 from tutelage.data.render import Renderer
 from tutelage.feedback import tasks
 from tutelage.feedback.annotation import Annotation, from_plain, to_plain
+from tutelage.feedback.judge import Judge
 from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
-from tutelage.recipes import material, people
+from tutelage.recipes import asking, material, people
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
@@ -54,8 +55,10 @@ class Label:
     """The stage whose responses are judged."""
     prompts: str
     """Prompts: an input."""
-    by: Literal["synthetic:annotators", "people"] = "synthetic:annotators"
-    """Who judges: the simulated annotators of the built-in world, or people, for whom the run opens a site and waits."""
+    by: Literal["synthetic:annotators", "people", "judge"] = "synthetic:annotators"
+    """Who judges: the simulated annotators of the built-in world; people, for whom the run opens a site and waits; or a model by URL."""
+    judge: Judge | None = None
+    """For a judge: its address, its model's name, and the name of the environment variable that holds its key."""
     crowd: Crowd = field(default_factory=Crowd)
     """For simulated annotators: how many there are, and how many of them say the opposite of what they think."""
     study: str | None = None
@@ -86,12 +89,14 @@ class Label:
         if self.responses not in takes:
             near = takes[0] if self.responses < takes[0] else takes[-1]
             raise context.fault("responses", f"the task {self.task} can't be asked about {self.responses} responses; set responses: {near}")
+        for name in ("study", "enough"):
+            if self.by != "people" and getattr(self, name) != getattr(type(self), name):
+                raise context.fault(name, "is about people; set by: people, or leave it out")
+        if asking.check(self, context):
+            return
         if self.by == "people":
             self._check_study(context)
             return
-        for name in ("study", "enough"):
-            if getattr(self, name) != getattr(type(self), name):
-                raise context.fault(name, "is about people; set by: people, or leave it out")
         if context.inputs[self.prompts].synthetic is None:
             raise context.fault("by", "synthetic:annotators judge only synthetic:prompts, whose truth they know")
         if self.overlap > self.crowd.people:
@@ -100,8 +105,15 @@ class Label:
     def expected_tokens(self, context: Context) -> int:
         return self._prompts(context.model) * self.responses * answer_tokens(self.sampling.max_tokens)
 
+    def bill(self, context: Context) -> str:
+        """What asking a judge may cost, for people; empty where nobody is asked by URL."""
+        if not self.judge:
+            return ""
+        answers = self.responses * answer_tokens(self.sampling.max_tokens)
+        return asking.bill(context.name, self.judge, self._prompts(context.model), PROMPT + answers)
+
     def judged_tokens(self, context: Context) -> int:
-        return self.overlap * (self._prompts(context.model) * PROMPT + self.expected_tokens(context))
+        return (2 if self.judge else self.overlap) * (self._prompts(context.model) * PROMPT + self.expected_tokens(context))
 
     def _prompts(self, model: Model) -> int:
         return self.count or budget(model).judged_prompts
@@ -122,20 +134,25 @@ class Label:
         sampler = Sampler(role.network, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
         asked = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
+        before = asking.begun(work, self.judge, len(asked)) if self.judge else None
         store, done, kept = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl"), JsonLines(work.dir / "said.jsonl")
         chunks = [asked[start : start + self.chunk] for start in range(0, len(asked), self.chunk)]
         work.progress.stage(work.name, len(chunks))
         for n in range(len(done.read()), len(chunks)):
-            said = self._sampled(chunks[n], sampler, render, work)
+            said, counts = self._sampled(chunks[n], sampler, render, work), {}
             if self.by == "people":
                 kept.append(to_plain(unjudged(prompt, responses)) for prompt, responses in said)
+            elif self.judge and before:
+                found, counts = asking.judged(work, self.judge, self.task, said, before)
+                store.append(found)
             else:
                 store.append(self._judged(said, work.seed))
-            done.append([{"chunk": n}])
+            done.append([{"chunk": n, **counts}])
             work.progress.tick(n + 1, sum(len(r.ids or ()) for _, responses in said for r in responses))
         if self.by == "people":
             store.append(self._asked(work, [from_plain(row) for row in kept.read()]))
-        return {"annotations": store.count, "annotators": store.annotators(), "store": store.hash, "prompts": len(asked)}
+        told = asking.told(work, self.judge, store, done.read()) if self.judge else {}
+        return {"annotations": store.count, "annotators": store.annotators(), "store": store.hash, "prompts": len(asked), **told}
 
     def _sampled(
         self, prompts: Sequence[Prompt], sampler: Sampler, render: Renderer, work: Work
