@@ -61,7 +61,9 @@ def _open(connection: sa.Connection, who: Person) -> int:
     """Items of work with room, less those of them that this person has had."""
     room = (items.c.role == "work", OPEN, *assign.fits(who))
     had = (seats.c.person == who.name, seats.c.state != "expired", seats.c.purpose == "work", seats.c.item == items.c.id)
-    return _count(connection, *room) - connection.execute(sa.select(sa.func.count()).where(*had, *room)).scalar_one()
+    there, mine = sa.select(sa.func.count()).select_from(items).where(*room), sa.select(sa.func.count()).where(*had, *room)
+    # One question: between two of them somebody else may take the last place of an item that this person has.
+    return connection.execute(sa.select(there.scalar_subquery() - mine.scalar_subquery())).scalar_one()
 
 
 def _ahead(connection: sa.Connection, study: Study, who: Person, work: int) -> int:
