@@ -19,4 +19,7 @@ def command(
     checked = recipes.load(recipe, overrides or [])
     rows = planning.forecast(checked, out or Path("runs") / checked.name)
     screen.out.print(planning.table(rows))
+    for row in rows:
+        if row.remark:
+            screen.notes.print(row.remark, soft_wrap=True, markup=False)
     planning.check_memory(checked, rows)

@@ -61,6 +61,8 @@ class Forecast:
     seconds: float | None
     memory: float | None
     """Bytes at its peak."""
+    remark: str = ""
+    """What was edited since it was made and doesn't make it stale, for people."""
 
 
 def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
@@ -79,7 +81,7 @@ def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
             rate = speed / (operations(item.step) * network.parameters)
         seconds = tokens / rate if tokens and rate else None
         memory = memory_of(item.step, network) if network and item.made is None else None
-        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory))
+        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory, item.remark))
     return rows
 
 

@@ -1,6 +1,6 @@
 """Runs what is missing of a recipe, and nothing else; says why; goes on where it was killed.
 
-    address(stage) = SHA-256 of (method, settings, addresses of its parents, hashes of its inputs, seed, revision)
+    address(stage) = SHA-256 of (method, settings, addresses of its parents, hashes of its inputs, seed, revision, questions to people)
 
 All addresses are known before anything runs, because a parent enters by what it is made from, not by what came out. An artifact
 whose address is in the run directory is whole and is used again; a folder under way at that address is gone on with. So a changed
@@ -23,11 +23,13 @@ from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
 from tutelage.engine.ranks import ranks
+from tutelage.recipes import asked
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.door import Door
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
+from tutelage.recipes.stage import Paged
 from tutelage.recipes.work import Work
 
 RECIPE = "recipe.yaml"
@@ -46,6 +48,8 @@ class Todo:
     made: Artifact | None
     why: str = ""
     """Why it must run; empty when it is whole."""
+    remark: str = ""
+    """What was edited since it was made and doesn't make it stale, for people."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ def run(
         ran: dict[str, str] = {}
         whole: dict[str, Artifact] = {}
         todo = plan(recipe, opened, strict)
+        for item in todo:
+            if item.remark:
+                shown.note(item.remark)
         if any(item.made is None for item in todo):
             shown.note(said(decisions))
         for number, item in enumerate(todo, 1):
@@ -112,25 +119,34 @@ def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]
         inputs = {p: recipe.inputs[p].hash for p in step.parents.values() if p in recipe.inputs}
         if "model" in step.parents.values():
             inputs["model"] = recipe.model.hash
-        hashes[name] = address(step, parents, inputs, recipe.seed, code)
+        page = step.stage.page_says() if isinstance(step.stage, Paged) else None
+        hashes[name] = address(step, parents, inputs, recipe.seed, code, page)
         found = opened.find(name, hashes[name]) if opened else None
         item = Todo(step, hashes[name], parents, inputs, found)
-        made.append(item if found else Todo(step, item.hash, parents, inputs, None, reason(item, recipe.seed, opened, made)))
+        if found:
+            made.append(replace(item, remark=asked.remark(name, step.settings.get("study"), found.results, page) if page else ""))
+        else:
+            made.append(replace(item, why=reason(item, recipe.seed, opened, made, page)))
     return made
 
 
-def address(step: Step, parents: Mapping[str, str], inputs: Mapping[str, str], seed: int, code: str = "") -> str:
-    """The identity of what a stage makes, as 64 hex digits."""
+def address(
+    step: Step, parents: Mapping[str, str], inputs: Mapping[str, str], seed: int, code: str = "", page: Mapping[str, Any] | None = None
+) -> str:
+    """The identity of what a stage makes, as 64 hex digits. `page`: what a user's page says to people."""
     # Names of parents are settings too, but their hashes say what they are; both count, so a renamed parent is another artifact.
-    return digest([step.method, step.settings, dict(parents), dict(inputs), seed, step.stage.revision, *([code] if code else [])])
+    more = [*([code] if code else []), *([page["questions"]] if page else [])]
+    return digest([step.method, step.settings, dict(parents), dict(inputs), seed, step.stage.revision, *more])
 
 
-def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo]) -> str:
+def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo], page: Mapping[str, Any] | None = None) -> str:
     """Why a stage must run, compared with what the run directory last had of it."""
     last = previous(opened, item.step.name) if opened else None
     if last is None:
         return NEW
     causes = differences(dict(last.settings), {"seed": seed, **item.step.settings})
+    if page:
+        causes += differences(dict(last.results.get("page") or page)["questions"], page["questions"], "questions")
     if last.method != item.step.method:
         causes = [f"method {last.method} -> {item.step.method}"]
     causes += [f"input {name} changed" for name, hash_ in item.inputs.items() if last.inputs.get(name, hash_) != hash_]
@@ -140,7 +156,7 @@ def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo]) -> str
         causes = [f"comes after {i.step.name}" for i in before if i.hash in item.parents.values() and i.made is None]
     if not causes:
         causes = [f"comes after another {name}" for name, hash_ in item.parents.items() if last.parents.get(name) != hash_]
-    return ", ".join(causes) or "the code changed (--strict)"
+    return (", ".join(causes) or "the code changed (--strict)") + asked.left(last.results, last.path.name)
 
 
 def previous(opened: Run, stage: str) -> Artifact | None:

@@ -105,3 +105,12 @@ class Judging(Protocol):
     def judged_tokens(self, context: Context) -> int:
         """About how many tokens all annotations have, each with its prompt."""
         ...
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """What a stage that puts a user's page before people has besides (recipes/asked.py)."""
+
+    def page_says(self) -> Mapping[str, Any] | None:
+        """The page as it is now: `questions`, which enter the stage's address, `guidelines` and `overlap`; None where there is no page."""
+        ...
