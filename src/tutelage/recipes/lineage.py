@@ -99,7 +99,7 @@ def as_tree(found: Origin) -> Tree:
     return tree
 
 
-def grow(tree: Tree, found: Origin, seen: set[str]) -> None:
+def grow(tree: Tree, found: Origin, seen: set[tuple[str, str]]) -> None:
     """Hang inputs, people and parents below `tree`."""
     for name, hash_ in found.artifact.inputs.items():
         tree.add(escape(f"input {name}  {hash_[:12]}"))
@@ -109,8 +109,9 @@ def grow(tree: Tree, found: Origin, seen: set[str]) -> None:
         for name, number in sorted(found.people.items()):
             branch.add(escape(f"{name}  {number:,}"))
     for parent in found.parents:
-        again = parent.artifact.hash in seen
-        seen.add(parent.artifact.hash)
+        which = (parent.artifact.stage, parent.artifact.hash)
+        again = which in seen
+        seen.add(which)
         branch = tree.add(title(parent) + (" (as above)" if again else ""))
         if not again:
             grow(branch, parent, seen)

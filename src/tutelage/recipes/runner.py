@@ -92,12 +92,12 @@ def run(
         for number, item in enumerate(todo, 1):
             if item.made is None:
                 shown.note(f"[{number}/{len(todo)}] {item.step.name}: {item.why}")
-                whole[item.hash] = make(item, recipe, opened, decisions, whole, shown, door or Door())
+                whole[item.step.name] = make(item, recipe, opened, decisions, whole, shown, door or Door())
                 ran[item.step.name] = item.why
             else:
-                whole[item.hash] = item.made
+                whole[item.step.name] = item.made
                 opened.use(item.made)
-    return Outcome(out, {artifact.stage: artifact for artifact in whole.values()}, ran, time.monotonic() - began)
+    return Outcome(out, whole, ran, time.monotonic() - began)
 
 
 def settle(opened: Run, recipe: Recipe, decisions: Decisions) -> None:
@@ -246,14 +246,14 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> Outcome:
             together.wait()
         made = item.made or opened.find(item.step.name, item.hash)
         assert made is not None
-        whole[item.hash] = made
-    return Outcome(out, {artifact.stage: artifact for artifact in whole.values()}, seconds=time.monotonic() - began)
+        whole[item.step.name] = made
+    return Outcome(out, whole, seconds=time.monotonic() - began)
 
 
 def source(parent: str, item: Todo, recipe: Recipe, whole: Mapping[str, Artifact]) -> Any:
     """What a parent's name stands for."""
     if parent in item.parents:
-        return whole[item.parents[parent]]
+        return whole[parent]
     return recipe.model if parent == "model" else recipe.inputs.get(parent)
 
 

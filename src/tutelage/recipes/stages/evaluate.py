@@ -188,7 +188,7 @@ class Evaluate:
 
     def _people(self, work: Work) -> tuple[Source, ...]:
         named = [source for n in range(len(self.models)) if isinstance(source := work.sources[f"models.{n}"], Artifact)]
-        made = {a.hash: a for source in named for a in work.above(source).values() if "annotators" in a.results}
+        made = {a.stage: a for source in named for a in work.above(source).values() if "annotators" in a.results}
         return tuple(
             Source(name, a.stage, count, "annotations", str(a.results["store"])[:12])
             for a in made.values()
