@@ -21,6 +21,7 @@ from tutelage.cli.plan import command as show_plan
 from tutelage.core.errors import UserError
 from tutelage.core.progress import Silent
 from tutelage.core.run import Run
+from tutelage.feedback.consumers import consumers
 from tutelage.feedback.site.address import Address
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.desk import Desk
@@ -127,6 +128,16 @@ def test_lineage_names_people_by_pseudonym_and_a_consumer_may_leave_one_out(made
     assert set(made[2].artifacts["judged"].results["annotators"]) == {"ann-01", "ann-02"}
 
 
+def test_manifests_say_which_study_knows_the_people(made):
+    judged, reward = (made[2].artifacts[name] for name in ("judged", "reward"))
+    study = Store(judged.path / "study.sqlite").id
+    assert len(study) == 16 and judged.results["study"] == reward.results["study"] == study
+    assert Store(judged.path / "annotations.sqlite").id == study  # where another run takes it for an input
+    assert [(c.stage, c.sure) for c in consumers([made[2].path], "ann-01", study)] == [("judged", True), ("reward", True)]
+    assert [c.stage for c in consumers([made[2].path], "ann-02", study)] == ["judged"]
+    assert consumers([made[2].path], "ann-01", "another") == []
+
+
 def test_the_secret_of_the_links_does_not_stay_in_the_artifact(made):
     folder = made[2].artifacts["judged"].path
     assert (folder / "study.yaml").exists() and not list(folder.rglob("*.secret"))
@@ -195,6 +206,7 @@ def test_people_compare_models_blind_and_the_report_says_who_judged(tmp_path: Pa
         outcome = run(load(page(tmp_path, COMPARED)), tmp_path / "run", heard, door=ANY)
     told = json.loads((outcome.artifacts["eval"].path / "report.json").read_text())
     assert outcome.artifacts["eval"].results["annotators"] == {"ann-01": 8, "ann-02": 8}
+    assert outcome.artifacts["eval"].results["study"] == Store(outcome.artifacts["eval"].path / "study.sqlite").id != ""
     found = {(name, stage): figures for name, stages in told["evals"].items() for stage, figures in stages.items()}
     first = Store(outcome.artifacts["eval"].path / "study.sqlite").read(task="pair")
     wins = [a.responses[a.answer["winner"]].by == "other" for a in first]

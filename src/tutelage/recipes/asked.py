@@ -14,6 +14,8 @@ from tutelage.core.settings import Plain, to_plain
 from tutelage.feedback.study.study import Study
 from tutelage.recipes import people
 
+SIMULATED = "synthetic:annotators"
+"""The study of annotators who are no people."""
 ADVICE = ("guidelines", "overlap")
 """What may be edited under finished work."""
 
@@ -53,7 +55,7 @@ def remark(stage: str, page: object, results: Mapping[str, Any], now: Mapping[st
 
 def left(last_results: Mapping[str, Any], where: str) -> str:
     """What is said of an earlier artifact's answers when its stage must run again; empty where people gave none."""
-    by_people = "page" in last_results or "study" in last_results
+    by_people = last_results.get("study", SIMULATED) != SIMULATED
     answers = sum((last_results.get("annotators") or {}).values()) if by_people else 0
     stays = f"; what people answered before ({answers:,} answers) stays in {where}, and is used again when this is changed back"
     return stays if answers else ""

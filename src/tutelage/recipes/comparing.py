@@ -10,6 +10,7 @@ from tutelage.core.settings import Plain
 from tutelage.core.text import Response
 from tutelage.evals.eval import Subject
 from tutelage.evals.head_to_head import QUESTIONS, Found, alone, ask, found
+from tutelage.feedback.store import Store
 from tutelage.recipes import asked, people
 from tutelage.recipes.work import Work
 
@@ -46,7 +47,7 @@ def judged_by_people(work: Work, subjects: Sequence[Subject], prompts: int, over
     told = people.told(annotations)
     work.journal(told)
     who = ("one person judged: the intervals know nothing of how people differ",) if alone(annotations) else ()
-    noted = {"page": asked.said_by(study)} if page else {}
+    noted = {"study": Store(study.store).id, **({"page": asked.said_by(study)} if page else {})}
     return Judged(found(annotations, between), told["people"], told["store"], noted, (*ties, *who))
 
 

@@ -1,6 +1,7 @@
 """Evaluate: every eval on every stage, compared pair by pair, and one page that says it."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from tutelage.models.sampling import Sampling
 from tutelage.recipes import asked, people
 from tutelage.recipes.budget import HELD_OUT, answer_tokens, budget
 from tutelage.recipes.comparing import Judged, judged_by_people, page_for
+from tutelage.recipes.lineage import of_study
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.subjects import Subjects, measured_on
@@ -189,11 +191,17 @@ class Evaluate:
     def _people(self, work: Work) -> tuple[Source, ...]:
         named = [source for n in range(len(self.models)) if isinstance(source := work.sources[f"models.{n}"], Artifact)]
         made = {a.stage: a for source in named for a in work.above(source).values() if "annotators" in a.results}
+        studies = {(name, str(a.results.get("study") or "")) for a in made.values() for name in a.results["annotators"]}
+        twice = {name for name, n in Counter(name for name, _ in studies).items() if n > 1}  # one pseudonym of two people
         return tuple(
-            Source(name, a.stage, count, "annotations", str(a.results["store"])[:12])
+            Source(name, f"{a.stage}{_whose(name in twice, a)}", count, "annotations", str(a.results["store"])[:12])
             for a in made.values()
             for name, count in sorted(a.results["annotators"].items())
         )
+
+
+def _whose(told: bool, made: Artifact) -> str:
+    return f", {of_study(str(made.results.get('study') or ''))}" if told else ""
 
 
 def _cost(spent: Mapping[str, float]) -> Cost:

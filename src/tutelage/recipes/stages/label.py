@@ -136,10 +136,11 @@ class Label:
                 store.append(self._judged(said, work.seed))
             done.append([{"chunk": n}])
             work.progress.tick(n + 1, sum(len(r.ids or ()) for _, responses in said for r in responses))
-        told: dict[str, Any] = {}
+        told: dict[str, Any] = {"study": self.by}
         if self.by == "people":
             found, told = self._asked(work, [from_plain(row) for row in kept.read()])
             store.append(found)
+        store.adopt(told["study"])
         return {"annotations": store.count, "annotators": store.annotators(), "store": store.hash, "prompts": len(chosen), **told}
 
     def _sampled(
@@ -175,7 +176,7 @@ class Label:
             sampled = whole[annotation.prompt.id, tuple(r.id for r in annotation.responses)]
             found.append(replace(annotation, prompt=sampled.prompt, responses=sampled.responses))
         work.journal(people.told(answered))
-        return found, {"page": asked.said_by(study)} if self.study else {}
+        return found, {"study": Store(study.store).id, **({"page": asked.said_by(study)} if self.study else {})}
 
     def _page(self, title: str, seed: int) -> dict[str, Plain]:
         """What the stage itself says of its study."""
