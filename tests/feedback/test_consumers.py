@@ -57,3 +57,46 @@ def test_who_was_left_out_is_behind_less(run):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(UserError):
         consumers([tmp_path], "ann-01")
+
+
+def studied(folder, stages):
+    """A run with these artifacts: (stage, parents, results), all of one hash each."""
+    with Run.open(folder, "recipe", create=True) as opened:
+        for n, (stage, parents, results) in enumerate(stages):
+            opened.building(stage, f"{stage}-hash")
+            made = {name: f"{name}-hash" for name in parents}
+            opened.finish(
+                Artifact(stage=stage, hash=f"{stage}-hash", method="m", parents=made, results=results, created=f"2026-01-01T00:00:{n:02}")
+            )
+    return folder
+
+
+def test_two_studies_may_each_have_an_ann_01(tmp_path):
+    run = studied(
+        tmp_path / "run",
+        [
+            ("ours", [], {"annotators": {"ann-01": 5}, "study": "a" * 16}),
+            ("theirs", [], {"annotators": {"ann-01": 7}, "study": "b" * 16}),
+            ("of_ours", ["ours"], {"consumed": {"ann-01": 5}, "study": "a" * 16}),
+            ("of_theirs", ["theirs"], {"consumed": {"ann-01": 7}, "study": "b" * 16}),
+            ("of_a_file", [], {"consumed": {"ann-01": 3}}),
+            ("mixed", ["of_theirs", "of_a_file"], {}),
+            ("both", ["of_ours", "of_theirs"], {}),
+        ],
+    )
+    named = [(c.stage, c.annotations, c.sure) for c in consumers([run], "ann-01", "a" * 16)]
+    assert named == [("ours", 5, True), ("of_ours", 5, True), ("of_a_file", 3, False), ("mixed", 0, False), ("both", 0, True)]
+    assert [c.stage for c in consumers([run], "ann-01", "b" * 16)] == ["theirs", "of_theirs", "of_a_file", "mixed", "both"]
+    assert [c.stage for c in consumers([run], "ann-01", "c" * 16)] == ["of_a_file", "mixed"]
+
+
+def test_a_comparison_judged_by_a_namesake_is_named_for_the_models_it_measured_alone(tmp_path):
+    run = studied(
+        tmp_path / "run",
+        [
+            ("reward", [], {"consumed": {"ann-01": 5}, "study": "a" * 16}),
+            ("eval", ["reward"], {"annotators": {"ann-01": 9}, "study": "b" * 16}),
+        ],
+    )
+    assert [(c.stage, c.annotations) for c in consumers([run], "ann-01", "a" * 16)] == [("reward", 5), ("eval", 0)]
+    assert [(c.stage, c.annotations) for c in consumers([run], "ann-01", "b" * 16)] == [("eval", 9)]

@@ -3,12 +3,24 @@
 import json
 
 import pytest
+import sqlalchemy as sa
 
 from tests.feedback.studies import answer, opened, rows, study
 from tests.feedback.writer import annotation
 from tutelage.core.errors import UserError
 from tutelage.feedback.store import Store
 from tutelage.feedback.study.people import People
+from tutelage.feedback.study.tables import seats
+
+DISPUTES = "overlap: 2\ndisagreement: {below: 0.9}\npeople: [{name: a}, {name: b}, {name: c}, {name: judge, role: reviewer}]"
+
+
+def says(desk, name, stored, note=""):
+    """Somebody prefers this one of two, wherever it stands on their screen; the item."""
+    sheet = desk.next(name)
+    values = {"pair.winner": "ab"[sheet.shown.index(stored)], **({"note": note} if note else {})}
+    desk.submit(name, sheet.submit, sheet.item.id, values, 1, 1)
+    return sheet.item.id
 
 
 @pytest.fixture
@@ -175,20 +187,66 @@ def test_an_admins_replies_are_erased_with_them(made):
 
 
 def test_one_voice_is_no_dispute(tmp_path, place, clock):
-    page = "overlap: 2\ndisagreement: {below: 0.9}\npeople: [{name: a}, {name: b}, {name: c}, {name: judge, role: reviewer}]"
-    desk = opened(study(tmp_path, rows(1, k=2), page, questions="[{task: pair}]"), place, clock)
-
-    def says(name, stored):
-        sheet = desk.next(name)
-        desk.submit(name, sheet.submit, "i0", {"pair.winner": "ab"[sheet.shown.index(stored)]}, 1, 1)
-
-    says("a", 0)
-    says("b", 1)
+    desk = opened(study(tmp_path, rows(1, k=2), DISPUTES, questions="[{task: pair}]"), place, clock)
+    says(desk, "a", 0)
+    says(desk, "b", 1)
     assert desk.progress("judge").open == 1
     People(desk.study, desk.store, clock).erase("boss", "a")
     assert desk.progress("judge").open == 0 and desk.next("judge") is None
-    says("c", 0)
+    says(desk, "c", 0)
     assert len(desk.next("judge").voices) == 2
+
+
+def seats_of(desk, person):
+    """(state, draft) of somebody's seats."""
+    with desk.database.reading() as connection:
+        rows = connection.execute(sa.select(seats.c.state, seats.c.draft).where(seats.c.person == person)).all()
+    return [tuple(row) for row in rows]
+
+
+def test_a_reviewer_decides_nothing_about_what_was_erased(tmp_path, place, clock):
+    """The answer is still on the reviewer's screen; whatever comes from there is refused, also when others disagree anew."""
+    desk = opened(study(tmp_path, rows(1, k=2), DISPUTES, questions="[{task: pair}]"), place, clock)
+    says(desk, "a", 0)
+    says(desk, "b", 1, "erase me")
+    old = desk.next("judge")
+    assert old.purpose == "adjudication" and any(voice.note == "erase me" for voice in old.voices)
+    People(desk.study, desk.store, clock).erase("boss", "b")
+    decided = {"pair.winner": "a", "note": "as the second says"}
+    for late in (0, 11):
+        clock.minutes(late)
+        with pytest.raises(UserError, match="is not what your page shows: an answer was erased since"):
+            desk.submit("judge", old.submit, old.item.id, decided, 0, 0)
+        with pytest.raises(UserError, match="an answer was erased since"):
+            desk.draft("judge", old.item.id, decided, old.submit)
+        assert desk.next("judge") is None and seats_of(desk, "judge") == [("expired", "")]
+    assert {e.annotator for e in desk.store.events() if e.kind == "annotation"} == {"a"}
+
+    says(desk, "c", 1)  # disputed anew, and the old page is still open
+    new = desk.next("judge")
+    assert new.purpose == "adjudication" and new.item.id == old.item.id and new.submit != old.submit
+    assert len(new.voices) == 2 and "erase me" not in str(new.voices)
+    with pytest.raises(UserError, match="an answer was erased since"):
+        desk.submit("judge", old.submit, old.item.id, decided, 0, 0)
+    desk.submit("judge", new.submit, new.item.id, {"pair.winner": "b"}, 0, 0)
+    assert [e.annotator for e in desk.store.events() if e.purpose == "adjudication"] == ["judge"]
+
+
+@pytest.mark.parametrize("late", [0, 11])
+def test_an_erasure_leaves_reviews_of_other_items_alone(tmp_path, place, clock, late):
+    desk = opened(study(tmp_path, rows(2, k=2), DISPUTES, questions="[{task: pair}]"), place, clock)
+    about = {name: says(desk, name, stored) for name, stored in (("b", 0), ("c", 0))}
+    assert about["b"] != about["c"]
+    for _ in range(2):
+        says(desk, "a", 1)
+    held = desk.next("judge")
+    desk.draft("judge", held.item.id, {"pair.winner": "a"}, held.submit)
+    clock.minutes(late)
+    People(desk.study, desk.store, clock).erase("boss", next(name for name, item in about.items() if item != held.item.id))
+    again = desk.next("judge")
+    assert (again.submit, again.draft) == (held.submit, {"pair.winner": "a"})
+    desk.submit("judge", held.submit, held.item.id, {"pair.winner": "b"}, 0, 0)
+    assert desk.next("judge") is None
 
 
 def test_the_last_admin_stays(tmp_path, place, clock):

@@ -180,7 +180,7 @@ def test_a_later_releases_store_is_refused(place):
     store = Store(place)
     store.append([annotation(0)])
     with store.database.turn() as connection:
-        connection.exec_driver_sql("UPDATE tutelage_schema SET version = 4")
+        connection.exec_driver_sql("UPDATE tutelage_schema SET version = 5")
     for use in (lambda: list(Store(place).read()), lambda: Store(place).append([annotation(1)])):
         with pytest.raises(UserError, match="later release"):
             use()
@@ -204,3 +204,28 @@ def test_a_new_store_waits_for_another_that_is_being_made(tmp_path):
 
 def test_a_store_in_a_folder_that_is_not_there_yet(tmp_path):
     assert Store(tmp_path / "new" / "deep" / "store.db").append([annotation(0)]) == 1
+
+
+def test_a_store_has_an_id_of_its_own_that_outlives_opening_and_is_handed_on(place, tmp_path):
+    assert Store(place).id == ""
+    store = Store(place)
+    store.append([annotation(1)])
+    assert len(store.id) == 16 and Store(place).id == store.id
+    other = Store(tmp_path / "other.sqlite")
+    other.append([annotation(1)])
+    assert other.id != store.id and other.hash == store.hash
+    other.adopt(store.id)
+    assert Store(tmp_path / "other.sqlite").id == store.id and other.hash == store.hash
+    empty = Store(tmp_path / "empty.sqlite")
+    empty.adopt("ours")
+    assert empty.id == "ours" and empty.count == 0
+
+
+def test_a_store_of_the_release_before_gets_an_id_and_keeps_it(place):
+    store = Store(place)
+    store.append([annotation(1)])
+    with store.database.turn() as connection:
+        connection.exec_driver_sql("DROP TABLE tutelage_identity")
+        connection.exec_driver_sql("UPDATE tutelage_schema SET version = 3")
+    first = Store(place).id
+    assert len(first) == 16 and Store(place).id == first and Store(place).ids() == store.ids()

@@ -93,3 +93,16 @@ def test_nothing_left_to_learn_from(work):
     source = Artifact(stage="preferences", hash="0" * 64, method="label", path=work.dir / "odds")
     with pytest.raises(UserError, match="no annotations to learn from"):
         consumed(replace(work, sources={"preferences": source}), Filter("preferences", minimum_agreement=0.5))
+
+
+def test_whose_names_they_are_is_noted_where_it_is_known(work: Work, tmp_path: Path):
+    place, store = tmp_path / "annotations.sqlite", Store(tmp_path / "annotations.sqlite")
+    assert "study" not in consumed(work, "preferences")[1]  # made by an earlier release
+    stage = replace(work.parent("preferences"), results={"study": "a" * 16})
+    assert consumed(replace(work, sources={"preferences": stage}), "preferences")[1]["study"] == "a" * 16
+    given = Input("preferences", str(place))
+    for filter_ in (Filter("preferences"), Filter("preferences", without=("ann-01",))):
+        assert consumed(replace(work, sources={"preferences": given}), filter_)[1]["study"] == store.id
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"q{n}", "chosen": "yes", "rejected": "no"}) + "\n" for n in range(60)))
+    assert "study" not in consumed(replace(work, sources={"preferences": Input("preferences", str(rows))}), "preferences")[1]

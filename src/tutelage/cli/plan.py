@@ -23,4 +23,7 @@ def command(
     checked = base.looked_up(checked, out, screen.note)
     rows = planning.forecast(checked, out)
     screen.out.print(planning.table(rows))
+    for row in rows:
+        if row.remark:
+            screen.notes.print(row.remark, soft_wrap=True, markup=False)
     planning.check_memory(checked, rows)

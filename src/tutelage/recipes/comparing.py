@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tutelage.core.errors import UserError
 from tutelage.core.settings import Plain
 from tutelage.core.text import Response
 from tutelage.evals.eval import Subject
 from tutelage.evals.head_to_head import QUESTIONS, Found, alone, ask, found
-from tutelage.recipes import people
+from tutelage.feedback.store import Store
+from tutelage.recipes import asked, people
 from tutelage.recipes.work import Work
 
 
@@ -22,6 +24,8 @@ class Judged:
     """How many judgements each gave."""
     store: str = ""
     """Hash of what they said."""
+    study: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What to note of the study that asked them."""
     notes: tuple[str, ...] = ()
     """What the report's reader must know about it."""
 
@@ -32,17 +36,19 @@ def judged_by_people(work: Work, subjects: Sequence[Subject], prompts: int, over
         raise UserError(f"stage {work.name}: people compare models with the first one, and there is {len(subjects)} that answers")
     baseline, chosen = subjects[0].stage, subjects[0].material.prompts[:prompts]
     said = {s.stage: [Response(a.text, finished=a.finished, by=s.stage) for (a,) in s.answers(chosen)] for s in subjects}
-    asked = ask(chosen, said, baseline)
-    ties = tuple(f"{stage} and {baseline} gave {len(n)} of {len(chosen)} answers alike: ties" for stage, n in asked.same.items() if n)
-    if not asked.pairs:
+    between = ask(chosen, said, baseline)
+    ties = tuple(f"{stage} and {baseline} gave {len(n)} of {len(chosen)} answers alike: ties" for stage, n in between.same.items() if n)
+    if not between.pairs:
         raise UserError(f"stage {work.name}: all models say the same to all {len(chosen)} prompts, so there is nothing to compare")
-    people.write_items(work.dir, asked.pairs)
+    people.write_items(work.dir, between.pairs)
     own = page_for(overlap, work.seed)
-    annotations = people.judged(work, people.study_of(work.dir, page, own), enough)
+    study = people.study_of(work.dir, page, own)
+    annotations = people.judged(work, study, enough)
     told = people.told(annotations)
     work.journal(told)
     who = ("one person judged: the intervals know nothing of how people differ",) if alone(annotations) else ()
-    return Judged(found(annotations, asked), told["people"], told["store"], (*ties, *who))
+    noted = {"study": Store(study.store).id, **({"page": asked.said_by(study)} if page else {})}
+    return Judged(found(annotations, between), told["people"], told["store"], noted, (*ties, *who))
 
 
 def page_for(overlap: int, seed: int) -> dict[str, Plain]:

@@ -20,6 +20,7 @@ from tutelage.feedback.store import Store
 from tutelage.recipes import material
 from tutelage.recipes.budget import file_tokens
 from tutelage.recipes.reference import read_once
+from tutelage.recipes.sources import STORES, Input
 from tutelage.recipes.stage import Context, Judging
 from tutelage.recipes.work import Work
 
@@ -50,7 +51,7 @@ def consumed(work: Work, preferences: Preferences, side: str = "label") -> tuple
         filter_.check(store)
         taken = filter_.applied(store.read(filter_.without))
         found = list(taken.annotations)
-        told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash(store)}
+        told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash(store), **study_of(source)}
         if not filter_.plain:
             told |= _joined(filter_, taken)
     else:
@@ -60,20 +61,28 @@ def consumed(work: Work, preferences: Preferences, side: str = "label") -> tuple
     return found, told
 
 
+def study_of(source: Artifact | Input) -> dict[str, Any]:
+    """To note beside the people of an artifact's or a store's annotations: the study that knows them by these names; nothing where it
+    isn't known, as of a file's rows."""
+    if isinstance(source, Artifact):
+        return {"study": source.results["study"]} if "study" in source.results else {}
+    return {"study": Store(source.path, create=False).id} if source.synthetic is None and source.path.suffix in STORES else {}
+
+
 def _of_file(work: Work, preferences: Preferences, side: str) -> tuple[list[Annotation], dict[str, Any]]:
     """A file's annotations, filtered as those of a stage where its rows name people."""
     source, filter_ = work.input("preferences"), filter_of(preferences)
     given = sorted(material.preferences(source, side), key=lambda a: a.id)
     people = Counter(a.annotator for a in given)
     if filter_.plain and not filter_.without:
-        return given, {"consumed": dict(sorted(people.items())), "consumed_hash": source.hash}
+        return given, {"consumed": dict(sorted(people.items())), "consumed_hash": source.hash, **study_of(source)}
     if set(people) == {source.name}:
         settings = "preferences.without, aggregate, minimum_agreement and weights"
         raise UserError(f"stage {work.name}: {settings} are about annotators, but a file's rows name nobody")
     filter_.among(people)
     raw = [a for a in given if a.annotator not in filter_.without]
     taken = filter_.applied(raw)
-    told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash_over(a.id for a in raw)}
+    told: dict[str, Any] = {"consumed": dict(taken.people), "consumed_hash": filter_.hash_over(a.id for a in raw), **study_of(source)}
     return list(taken.annotations), told | ({} if filter_.plain else _joined(filter_, taken))
 
 

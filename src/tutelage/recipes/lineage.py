@@ -1,9 +1,11 @@
 """What was this made from: stages, data, and the people whose annotations taught it; read from the manifests alone.
 
 An annotating stage notes `results["annotators"] = {name: annotations}`; a stage that learns from annotations notes those that it
-used after its filters as `results["consumed"]`.
+used after its filters as `results["consumed"]`; both note `results["study"]`, the id of the store that knows people by these names, since
+two studies may each have an ann-01.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +32,11 @@ class Origin:
         results = self.artifact.results
         return results.get("consumed") or results.get("annotators") or {}
 
+    @property
+    def study(self) -> str:
+        """Of the people; empty where it isn't known."""
+        return str(self.artifact.results.get("study") or "")
+
 
 def origin(opened: Run, stage: str) -> Origin:
     """Of the current artifact of `stage`. Raises UserError (did you mean) where there is none, or where something above is gone."""
@@ -54,13 +61,25 @@ def everything(found: Origin) -> dict[str, Origin]:
 
 
 def people(found: Origin) -> dict[str, int]:
-    """Annotations that this artifact learnt from, by annotator: what learning stages consumed, else what was annotated above it."""
+    """Annotations that this artifact learnt from, by annotator: what learning stages consumed, else what was annotated above it. A name
+    that people of two studies have stands there once for each, with the study's."""
     learners = [part for part in everything(found).values() if part.artifact.results.get("consumed")]
-    counted: dict[str, int] = {}
+    counted: dict[tuple[str, str], int] = {}
     for part in learners or [part for part in everything(found).values() if part.people]:
         for name, number in part.people.items():
-            counted[name] = max(counted.get(name, 0), number)
-    return dict(sorted(counted.items()))
+            counted[name, part.study] = max(counted.get((name, part.study), 0), number)
+    return told_apart(counted)
+
+
+def told_apart(counted: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """By name, sorted, from (name, study): with the study where the name alone would be two people's."""
+    studies = Counter(name for name, _ in counted)
+    return {name if studies[name] == 1 else f"{name} {of_study(study)}": n for (name, study), n in sorted(counted.items())}
+
+
+def of_study(study: str) -> str:
+    """`of study 01234567`: the beginning of an id, or the name of simulated annotators."""
+    return f"of study {study if ':' in study else study[:8]}" if study else "of a study that isn't known"
 
 
 def as_json(found: Origin) -> dict[str, Any]:
@@ -89,6 +108,7 @@ def plain(part: Origin) -> dict[str, Any]:
         "inputs": dict(artifact.inputs),
         "annotators": dict(artifact.results.get("annotators") or {}),
         "consumed": dict(artifact.results.get("consumed") or {}),
+        "study": part.study,
     }
 
 
@@ -99,18 +119,20 @@ def as_tree(found: Origin) -> Tree:
     return tree
 
 
-def grow(tree: Tree, found: Origin, seen: set[str]) -> None:
+def grow(tree: Tree, found: Origin, seen: set[tuple[str, str]]) -> None:
     """Hang inputs, people and parents below `tree`."""
     for name, hash_ in found.artifact.inputs.items():
         tree.add(escape(f"input {name}  {hash_[:12]}"))
     if found.people:
         word = "learnt from" if found.artifact.results.get("consumed") else "annotated by"
-        branch = tree.add(f"{word} {len(found.people)} annotators, {sum(found.people.values()):,} annotations")
+        whose = f" {of_study(found.study)}" if found.study else ""
+        branch = tree.add(escape(f"{word} {len(found.people)} annotators{whose}, {sum(found.people.values()):,} annotations"))
         for name, number in sorted(found.people.items()):
             branch.add(escape(f"{name}  {number:,}"))
     for parent in found.parents:
-        again = parent.artifact.hash in seen
-        seen.add(parent.artifact.hash)
+        which = (parent.artifact.stage, parent.artifact.hash)
+        again = which in seen
+        seen.add(which)
         branch = tree.add(title(parent) + (" (as above)" if again else ""))
         if not again:
             grow(branch, parent, seen)

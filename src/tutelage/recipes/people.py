@@ -28,6 +28,8 @@ from tutelage.recipes.work import Work
 PAGE, ITEMS, ANSWERS = "study.yaml", "items.jsonl", "study.sqlite"
 JUDGED: tuple[Purpose, ...] = ("work", "adjudication")
 """The purposes of what is learnt from and counted: not practice, gold or repeats."""
+ADDRESS = 12
+"""Hexadecimal digits at the end of a stage's folder."""
 LOOK = 1.0
 """Seconds between two looks at how much is judged."""
 
@@ -45,9 +47,9 @@ def study_of(folder: Path, given: Path | None, own: Mapping[str, Plain]) -> Stud
     return read_study(given, _beside(given, ours))
 
 
-def check_page(given: Path, own: Mapping[str, Plain]) -> None:
-    """UserError for any fault in a page of the user's, before what it asks about is there."""
-    page_of(given, _beside(given, {"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
+def read_page(given: Path, own: Mapping[str, Plain]) -> Study:
+    """The study of a user's page, before what it asks about is there. UserError for any fault in it."""
+    return page_of(given, _beside(given, {"schema": 1, **own, "items": ITEMS, "store": ANSWERS}))
 
 
 def _beside(given: Path, ours: Mapping[str, Plain]) -> list[str]:
@@ -76,6 +78,16 @@ def given(study: Study, store: Store, purposes: Sequence[Purpose] = ("work",)) -
     was trained anew."""
     own = {(item.prompt.id, tuple(r.id for r in item.responses)) for item in read_items(study.items, "work")}
     return [a for a in store.read(purposes=purposes) if (a.prompt.id, tuple(r.id for r in a.responses)) in own]
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Of a stage under way in `folder`: answers to the same stage under other settings or questions, that wait there and aren't asked for
+    now."""
+    stem = folder.name[:-ADDRESS]
+    others = [path for path in sorted(folder.parent.glob(f"{stem}*")) if path != folder and len(path.name) == len(folder.name)]
+    counted = {path.name: _all(Store(path / ANSWERS)) for path in others if (path / ANSWERS).exists()}
+    said = "to this stage as it was before wait in {}: what was changed since, changed back, goes on there"
+    return [f"{n:,} answer{'s' * (n > 1)} {said.format(name)}" for name, n in counted.items() if n]
 
 
 def _all(store: Store) -> int:
@@ -140,6 +152,8 @@ def judged(work: Work, study: Study, enough: float) -> list[Annotation]:
         secret = secret_of(work.dir / PAGE)
         with serving(study, store, desk, secret, work.door.address) as url:
             tell(f"{work.name} waits for people: {so_far:,} of {whole:,} answers are there, {least:,} are enough")
+            for line in left_behind(work.dir):
+                tell(f"  {line}")
             for line in leaving(study.webhooks):
                 tell(f"  {line}")
             for person, link in links(study, store, secret, url):

@@ -67,6 +67,8 @@ class Forecast:
     """Bytes at its peak."""
     bill: str = ""
     """What asking others may cost, in a sentence."""
+    remark: str = ""
+    """What was edited since it was made and doesn't make it stale, for people."""
 
 
 def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
@@ -86,7 +88,7 @@ def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
         seconds = tokens / rate if tokens and rate else None
         memory = memory_of(item.step, network) if network and item.made is None else None
         bill = bill_of(recipe, item.step) if item.made is None else ""
-        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory, bill))
+        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory, bill, item.remark))
     return rows
 
 

@@ -1,6 +1,6 @@
 """Runs what is missing of a recipe, and nothing else; says why; goes on where it was killed.
 
-    address(stage) = SHA-256 of (method, settings, addresses of its parents, hashes of its inputs, seed, revision)
+    address(stage) = SHA-256 of (method, settings, addresses of its parents, hashes of its inputs, seed, revision, questions to people)
 
 All addresses are known before anything runs, because a parent enters by what it is made from, not by what came out. An artifact
 whose address is in the run directory is whole and is used again; a folder under way at that address is gone on with. So a changed
@@ -24,13 +24,14 @@ from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
 from tutelage.engine.ranks import company, ranks
 from tutelage.models.adapters import Peft
-from tutelage.recipes import base
+from tutelage.recipes import asked, base
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.door import Door
 from tutelage.recipes.licenses import of_folder
 from tutelage.recipes.recipe import Recipe, Step
 from tutelage.recipes.sources import digest
+from tutelage.recipes.stage import Paged
 from tutelage.recipes.work import Work
 
 RECIPE = "recipe.yaml"
@@ -49,6 +50,8 @@ class Todo:
     made: Artifact | None
     why: str = ""
     """Why it must run; empty when it is whole."""
+    remark: str = ""
+    """What was edited since it was made and doesn't make it stale, for people."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +90,20 @@ def run(
         ranks().wait()
         ran: dict[str, str] = {}
         whole: dict[str, Artifact] = {}
+        for item in todo:
+            if item.remark:
+                shown.note(item.remark)
         if any(item.made is None for item in todo):
             shown.note(said(decisions))
         for number, item in enumerate(todo, 1):
             if item.made is None:
                 shown.note(f"[{number}/{len(todo)}] {item.step.name}: {item.why}")
-                whole[item.hash] = make(item, recipe, opened, decisions, whole, shown, door or Door())
+                whole[item.step.name] = make(item, recipe, opened, decisions, whole, shown, door or Door())
                 ran[item.step.name] = item.why
             else:
-                whole[item.hash] = item.made
+                whole[item.step.name] = item.made
                 opened.use(item.made)
-    return Outcome(out, {artifact.stage: artifact for artifact in whole.values()}, ran, time.monotonic() - began)
+    return Outcome(out, whole, ran, time.monotonic() - began)
 
 
 def settle(opened: Run, recipe: Recipe, decisions: Decisions) -> None:
@@ -153,25 +159,34 @@ def plan(recipe: Recipe, opened: Run | None, strict: bool = False) -> list[Todo]
             inputs["model"] = recipe.model.hash
         if isinstance(adapter := getattr(step.stage, "adapter", None), Peft):
             inputs["adapter"] = adapter.hash
-        hashes[name] = address(step, parents, inputs, recipe.seed, code)
+        page = step.stage.page_says() if isinstance(step.stage, Paged) else None
+        hashes[name] = address(step, parents, inputs, recipe.seed, code, page)
         found = opened.find(name, hashes[name]) if opened else None
         item = Todo(step, hashes[name], parents, inputs, found)
-        made.append(item if found else Todo(step, item.hash, parents, inputs, None, reason(item, recipe.seed, opened, made)))
+        if found:
+            made.append(replace(item, remark=asked.remark(name, step.settings.get("study"), found.results, page) if page else ""))
+        else:
+            made.append(replace(item, why=reason(item, recipe.seed, opened, made, page)))
     return made
 
 
-def address(step: Step, parents: Mapping[str, str], inputs: Mapping[str, str], seed: int, code: str = "") -> str:
-    """The identity of what a stage makes, as 64 hex digits."""
+def address(
+    step: Step, parents: Mapping[str, str], inputs: Mapping[str, str], seed: int, code: str = "", page: Mapping[str, Any] | None = None
+) -> str:
+    """The identity of what a stage makes, as 64 hex digits. `page`: what a user's page says to people."""
     # Names of parents are settings too, but their hashes say what they are; both count, so a renamed parent is another artifact.
-    return digest([step.method, step.settings, dict(parents), dict(inputs), seed, step.stage.revision, *([code] if code else [])])
+    more = [*([code] if code else []), *([page["questions"]] if page else [])]
+    return digest([step.method, step.settings, dict(parents), dict(inputs), seed, step.stage.revision, *more])
 
 
-def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo]) -> str:
+def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo], page: Mapping[str, Any] | None = None) -> str:
     """Why a stage must run, compared with what the run directory last had of it."""
     last = previous(opened, item.step.name) if opened else None
     if last is None:
         return NEW
     causes = differences(dict(last.settings), {"seed": seed, **item.step.settings})
+    if page:
+        causes += differences(dict(last.results.get("page") or page)["questions"], page["questions"], "questions")
     if last.method != item.step.method:
         causes = [f"method {last.method} -> {item.step.method}"]
     causes += [f"input {name} changed" for name, hash_ in item.inputs.items() if last.inputs.get(name, hash_) != hash_]
@@ -181,7 +196,7 @@ def reason(item: Todo, seed: int, opened: Run | None, before: list[Todo]) -> str
         causes = [f"comes after {i.step.name}" for i in before if i.hash in item.parents.values() and i.made is None]
     if not causes:
         causes = [f"comes after another {name}" for name, hash_ in item.parents.items() if last.parents.get(name) != hash_]
-    return ", ".join(causes) or "the code changed (--strict)"
+    return (", ".join(causes) or "the code changed (--strict)") + asked.left(last.results, last.path.name)
 
 
 def previous(opened: Run, stage: str) -> Artifact | None:
@@ -275,14 +290,14 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> Outcome:
             together.wait()
         made = item.made or opened.find(item.step.name, item.hash)
         assert made is not None
-        whole[item.hash] = made
-    return Outcome(out, {artifact.stage: artifact for artifact in whole.values()}, seconds=time.monotonic() - began)
+        whole[item.step.name] = made
+    return Outcome(out, whole, seconds=time.monotonic() - began)
 
 
 def source(parent: str, item: Todo, recipe: Recipe, whole: Mapping[str, Artifact]) -> Any:
     """What a parent's name stands for."""
     if parent in item.parents:
-        return whole[item.parents[parent]]
+        return whole[parent]
     return recipe.model if parent == "model" else recipe.inputs.get(parent)
 
 

@@ -121,3 +121,12 @@ class Billed(Protocol):
     def bill(self, context: Context) -> str:
         """What it may cost, in a sentence; empty where it asks nobody. Looks at settings alone."""
         ...
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """What a stage that puts a user's page before people has besides (recipes/asked.py)."""
+
+    def page_says(self) -> Mapping[str, Any] | None:
+        """The page as it is now: `questions`, which enter the stage's address, `guidelines` and `overlap`; None where there is no page."""
+        ...

@@ -86,18 +86,18 @@ class Subjects:
 
     def of(self, artifact: Artifact) -> Subject:
         """The subject of an artifact, with those of its parent and judge."""
-        if artifact.hash not in self.made:
-            parents = {stage: self.work.whole[hash_] for stage, hash_ in artifact.parents.items()}
+        if artifact.stage not in self.made:
+            parents = {stage: self.work.whole[stage] for stage in artifact.parents}
             kind, settings = ("reward" if (artifact.path / "model" / "score.json").exists() else "policy"), artifact.settings
             init, judge = parents.get(str(settings.get("init"))), parents.get(str(settings.get("reward_model")))
-            self.made[artifact.hash] = self._subject(artifact.stage, artifact.path / "model", str(artifact.results["weights"]), kind)
-            self.made[artifact.hash] = replace(
-                self.made[artifact.hash],
+            self.made[artifact.stage] = self._subject(artifact.stage, artifact.path / "model", str(artifact.results["weights"]), kind)
+            self.made[artifact.stage] = replace(
+                self.made[artifact.stage],
                 parent=self._parent(init, settings),
                 judge=self.of(judge) if judge else None,
                 curve=self.curve(artifact),
             )
-        return self.made[artifact.hash]
+        return self.made[artifact.stage]
 
     def _parent(self, init: Artifact | None, settings: Mapping[str, object]) -> Subject | None:
         """What an artifact began as: another one, or the recipe's own model where that was given."""

@@ -43,7 +43,7 @@ class Work:
     door: Door = field(default_factory=Door)
     """How people reach a stage that waits for them."""
     whole: Mapping[str, Artifact] = field(default_factory=dict)
-    """Every artifact made so far in this run of the recipe, by its hash."""
+    """Every artifact made so far in this run of the recipe, by its stage: two stages of equal settings have one hash."""
 
     def parent(self, field: str) -> Artifact:
         """The artifact that the setting `field` names."""
@@ -72,7 +72,6 @@ class Work:
     def above(self, artifact: Artifact) -> dict[str, Artifact]:
         """Every artifact that `artifact` was made from, directly or not, by stage."""
         found: dict[str, Artifact] = {}
-        for hash_ in artifact.parents.values():
-            parent = self.whole[hash_]
+        for parent in (self.whole[stage] for stage in artifact.parents):
             found |= {**self.above(parent), parent.stage: parent}
         return found

@@ -129,13 +129,18 @@ def test_erase_asks_first_and_then_leaves_tombstones(tmp_path):
     app = worked(tmp_path, people=2, items=3)
     run = CliRunner().invoke
     with Run.open(tmp_path / "run", "recipe", create=True) as opened:
-        for stage, people in (("reward", {"ann-01": 3, "ann-02": 3}), ("without", {"ann-01": 3})):
+        both, ours = {"ann-01": 3, "ann-02": 3}, site_of(app).store.id
+        stages = (("reward", both, ours), ("without", {"ann-01": 3}, ours), ("namesake", both, "another"), ("file", both, None))
+        for stage, people, study in stages:
             opened.building(stage, f"{stage}-hash")
-            opened.finish(Artifact(stage=stage, hash=f"{stage}-hash", method="reward", results={"consumed": people}))
+            results = {"consumed": people, **({"study": study} if study else {})}
+            opened.finish(Artifact(stage=stage, hash=f"{stage}-hash", method="reward", results=results))
     given = ["erase", str(tmp_path / "study.yaml"), "ann-02", "--run", str(tmp_path / "run")]
     asked = run(commands, given)
     assert "ann-02 has 3 annotations" in asked.stdout and site_of(app).store.count == 6
-    assert "reward reward-hash was made from it (3 of them)" in " ".join(asked.stdout.split()) and "without" not in asked.stdout.split()
+    said = " ".join(asked.stdout.split())
+    assert "reward reward-hash was made from it (3 of them)" in said and "without-hash" not in said and "namesake" not in said
+    assert "file file-hash was made from it (3 of them; known by the name alone, for it doesn't say of which study)" in said
     told = run(commands, [*given, "--yes"])
     assert "3 annotations gone" in told.stdout and "reward-hash" in told.stdout, told.output
     assert site_of(app).store.annotators() == {"ann-01": 3}

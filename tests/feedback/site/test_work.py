@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.feedback.site.studies import come_in, field_in, form_in, item, opened, proof_in, site_of, study_at
+from tests.feedback.site.studies import come_in, disputed, field_in, form_in, item, opened, proof_in, site_of, study_at
 from tests.feedback.studies import Clock
 from tutelage.core.errors import Interrupted
 from tutelage.feedback.site.forms import DAY
@@ -251,3 +251,17 @@ def test_a_question_goes_to_the_admin_and_the_reply_comes_back(tmp_path):
         data={"proof": there.split('name="proof" value="')[1].split('"')[0], "question": question, "text": "Yes: tie them."},
     )
     assert "Yes: tie them." in ann.get("/history").text
+
+
+def test_a_reviewer_whose_item_lost_an_erased_answer_is_told_and_keeps_their_words(tmp_path):
+    app = disputed(tmp_path)
+    reviewer = come_in(app, "rev-01")
+    page = reviewer.get("/").text
+    assert "better!" in page and "worse!" in page
+    site_of(app).people.erase("boss", "ann-02")
+    sent = {**form_in(page), "pair.winner": "a", "note": "my own words"}
+    answer = reviewer.post("/submit", data=sent)
+    assert answer.status_code == 400 and "is not what your page shows: an answer was erased since. Nothing was stored" in answer.text
+    assert "my own words" in answer.text and "worse!" not in answer.text
+    assert [event.purpose for event in site_of(app).store.events() if event.kind == "annotation"] == ["work"]
+    assert "worse!" not in reviewer.get("/").text

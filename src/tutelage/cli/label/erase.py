@@ -15,7 +15,7 @@ def command(
     name: Annotated[str, typer.Argument(help="A pseudonym.")],
     runs: Annotated[
         list[Path] | None,
-        typer.Option("--run", help="A run that may have learnt from it; all in runs/ if not given, also of another study's NAME."),
+        typer.Option("--run", help="A run that may have learnt from it; all in runs/ if not given."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")] = False,
 ) -> None:
@@ -23,7 +23,9 @@ def command(
     opened = ready(study)
     opened.people.check(name)
     held = opened.store.annotators().get(name, 0)
-    made = consumers(runs if runs is not None else sorted(path.parent for path in Path("runs").glob("*/manifest.json")), name)
+    made = consumers(
+        runs if runs is not None else sorted(path.parent for path in Path("runs").glob("*/manifest.json")), name, opened.store.id
+    )
     if not yes:
         screen.say(f"{name} has {held:,} annotations; with --yes they are emptied for good. Models that learnt from them are not changed.")
         tell(made)
@@ -40,4 +42,5 @@ def tell(made: list[Consumer]) -> None:
     """What was made from it and is still there."""
     for one in made:
         how = f"{one.annotations:,} of them" if one.annotations else "by way of another"
+        how += "" if one.sure else "; known by the name alone, for it doesn't say of which study"
         screen.say(f"  {one.run} {one.stage} {one.hash[:12]} was made from it ({how}){'' if one.current else ', not current'}")

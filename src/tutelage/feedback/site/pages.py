@@ -23,6 +23,7 @@ NOTHING: Mapping[str, Any] = {
     "pages": (),
     "again": None,
     "wrote": {},
+    "how": "",
 }
 
 

@@ -60,6 +60,8 @@ class Signer:
             said: Any = self._serializer(purpose).loads(text, max_age=LASTS[purpose])
             person, keys, visit = cast(list[Any], said)
         except SignatureExpired as error:
+            if purpose == "session":
+                raise Refused("Your session on this browser is over. Open your invitation link, or ask for a new one.") from error
             raise Refused(f"This {purpose} has expired. Ask whoever runs the study for a new one.") from error
         except (BadData, ValueError, TypeError) as error:
             what = "link" if purpose == "invitation" else purpose

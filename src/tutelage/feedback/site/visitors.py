@@ -13,6 +13,7 @@ from tutelage.feedback.site.site import Here, Site
 from tutelage.feedback.study.people import Person
 
 STALE = "This form is not from a page of ours, or from before you signed in. Go back, load the page anew and send it again."
+OUTDATED = "You have signed in anew since this was written. Here it is as it came; send it again."
 
 
 class SignedOut(Exception):
@@ -21,6 +22,17 @@ class SignedOut(Exception):
 
 class NotAllowed(Exception):
     """Somebody is signed in, whose role may not do this."""
+
+
+class Outdated(NotAllowed):
+    """A form without the session's proof; `proof`, where it is of an item of the person's own, is what it lacks.
+
+    An item's reference is made for one person and no other site can know it, so such a form came from a page of ours in an earlier
+    session; and the person sees what it holds before they send it again."""
+
+    def __init__(self, proof: str) -> None:
+        super().__init__(OUTDATED if proof else STALE)
+        self.proof = proof
 
 
 class TooOften(Exception):
@@ -109,10 +121,18 @@ Program = Annotated[Visitor, Depends(program)]
 
 
 def from_our_page(site: Here, me: Me, form: Sent) -> Form:
-    """A form that carries the session's proof. NotAllowed for any other."""
+    """A form that carries the session's proof. Outdated for any other."""
     if not site.signer.is_form(me.visit, form.get("proof")):
-        raise NotAllowed(STALE)
+        raise Outdated(site.signer.form(me.visit) if _of_theirs(site, me, form) else "")
     return form
+
+
+def _of_theirs(site: Site, me: Visitor, form: Form) -> bool:
+    """Whether a form is about an item as this person's own pages name it."""
+    try:
+        return bool(site.signer.seek(me.name, form.get("item")))
+    except Refused:
+        return False
 
 
 Ours = Annotated[Form, Depends(from_our_page)]

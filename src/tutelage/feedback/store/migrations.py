@@ -2,10 +2,11 @@
 
 A step is whole or not at all, and keeps every annotation, so a store has the same hash before and after. Schema 1 was one table of
 annotations; schema 2 has events and the tables of a study; schema 3 remembers erased names, and its tombstones hold no id of what was
-said.
+said; schema 4 has an identity.
 """
 
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,17 @@ from tutelage.feedback.store.erasure import unname
 from tutelage.feedback.store.events import formless, row_of
 from tutelage.feedback.study import tables as study
 
-OURS = (tables.schema, tables.events, tables.erased_names, study.items, study.contents, study.people, study.seats, study.actions)
+OURS = (
+    tables.schema,
+    tables.identity,
+    tables.events,
+    tables.erased_names,
+    study.items,
+    study.contents,
+    study.people,
+    study.seats,
+    study.actions,
+)
 BATCH = 1000
 
 
@@ -51,6 +62,7 @@ def migrate(connection: sa.Connection, name: str) -> None:
     if taken:
         raise UserError(f"{name}: has a table '{taken[0]}' already, of another program; give the store a database of its own")
     METADATA.create_all(connection)
+    _identify(connection)
     connection.execute(tables.schema.insert().values(version=SCHEMA))
 
 
@@ -73,6 +85,17 @@ def _to_3(connection: sa.Connection) -> None:
     connection.execute(tables.events.update().where(e.kind == "erased").values(annotation=None))
 
 
-STEPS: Mapping[int, Callable[[sa.Connection], Any]] = {1: _to_2, 2: _to_3}
+def _to_4(connection: sa.Connection) -> None:
+    """Manifests of runs name the store by what is drawn here."""
+    METADATA.create_all(connection)
+    _identify(connection)
+
+
+def _identify(connection: sa.Connection) -> None:
+    if connection.execute(sa.select(tables.identity.c.id)).first() is None:
+        connection.execute(tables.identity.insert().values(id=secrets.token_hex(8)))
+
+
+STEPS: Mapping[int, Callable[[sa.Connection], Any]] = {1: _to_2, 2: _to_3, 3: _to_4}
 """By the schema that each begins with."""
 SCHEMA = max(STEPS) + 1

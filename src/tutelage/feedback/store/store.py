@@ -24,7 +24,7 @@ from tutelage.feedback.store import erasure
 from tutelage.feedback.store import events as rows
 from tutelage.feedback.store.database import Database
 from tutelage.feedback.store.events import LEARNT, Event, Kind, Purpose, event_of, formless, live, row_of
-from tutelage.feedback.store.tables import events
+from tutelage.feedback.store.tables import events, identity
 
 
 def hash_of(ids: Iterable[str]) -> str:
@@ -147,6 +147,16 @@ class Store:
     def last(self) -> int:
         """The number of the last event; 0 where nothing happened yet."""
         return next((int(row.last) for row in self._rows(sa.select(sa.func.max(events.c.number).label("last"))) if row.last), 0)
+
+    @property
+    def id(self) -> str:
+        """16 hex digits, drawn when the store was made, that a copy has too: a pseudonym is one person's within them. Empty before."""
+        return next((str(row.id) for row in self._rows(sa.select(identity.c.id))), "")
+
+    def adopt(self, study: str) -> None:
+        """Take the id of the store whose people these are: where annotations are copied out of a study, names go on to mean its people."""
+        with self.database.turn() as connection:
+            connection.execute(identity.update().values(id=study))
 
     @property
     def count(self) -> int:

@@ -10,6 +10,9 @@ from tutelage.feedback.metadata import METADATA, SERIAL
 
 schema = sa.Table("tutelage_schema", METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False))
 
+identity = sa.Table("tutelage_identity", METADATA, sa.Column("id", sa.Text, primary_key=True))
+"""One row, drawn when the store is made: whose `ann-01` is meant, where many stores have one."""
+
 events = sa.Table(
     "events",
     METADATA,

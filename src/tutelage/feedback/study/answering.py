@@ -26,6 +26,10 @@ from tutelage.feedback.tasks.form import clean
 LONGEST_NOTE = 10_000
 """Characters of a note, a reason, a question to the admin."""
 MOST_MS = 10**12
+WITHDRAWN = (
+    "What people said of this item is not what your page shows: an answer was erased since. Nothing was stored; open the next item, which "
+    "may be this one with what is said of it now."
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Posted:
 
 
 def answer(connection: sa.Connection, study: Study, item: Item, seat: Seat, posted: Posted, now: float) -> None:
-    """Store an answer. UserError: an incomplete form, too late."""
+    """Store an answer. UserError: an incomplete form, too late, a decision about what isn't said any more."""
+    _still_said(seat, posted.submit)
     entered = _enter(connection, study, seat, now)
     write(connection, [_event(study, item, seat, question, n, posted, now) for n, question in enumerate(study.asked(len(item.responses)))])
     first = seat.state != "answered"
@@ -92,12 +97,19 @@ def keep(connection: sa.Connection, study: Study, seat: Seat, submit: str, value
             raise UserError(_late(study, seat))
         held.change(connection, replace(seat, draft=dict(values)))
         return seat.since + 60 * study.edit_minutes
+    _still_said(seat, submit or seat.submit)
     again = seat.state == "leased" or has_room(connection, seat)
     expires = now + 60 * study.lease_minutes if again else seat.expires
     held.change(connection, replace(seat, state="leased" if again else "expired", draft=dict(values), expires=expires))
     if again and seat.state == "expired":
         held.took(connection, seat)
     return expires
+
+
+def _still_said(seat: Seat, submit: str) -> None:
+    """UserError for a reviewer's form whose item was withdrawn (`seats.withdraw`) since it was made."""
+    if seat.purpose == "adjudication" and seat.state in ("leased", "expired") and submit != seat.submit:
+        raise UserError(WITHDRAWN)
 
 
 def has_room(connection: sa.Connection, seat: Seat) -> bool:

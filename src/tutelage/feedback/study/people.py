@@ -190,8 +190,8 @@ def _vacate(connection: sa.Connection, name: str) -> None:
         if row.purpose == "work":
             answered = row.state == "answered"
             held.count(connection, row.of, load=-1, answers=-int(answered))
-            if answered and held.counts(connection, row.of).review == "wanted":
-                held.set_review(connection, row.of, "")  # as after an undo: whoever answers next is compared anew
+            if answered and held.counts(connection, row.of).review in ("wanted", "leased"):
+                held.withdraw(connection, row.of)  # as after an undo: whoever answers next is compared anew
         elif row.purpose == "adjudication":
             held.set_review(connection, row.of, "wanted")
     connection.execute(seats.delete().where(s.person == name))

@@ -69,6 +69,7 @@ def _open(who: Person, beside: bool) -> sa.Executable:
     room = (items.c.role == "work", OPEN, *assign.fits(who))
     had = (seats.c.person == who.name, seats.c.state != "expired", seats.c.purpose == "work", seats.c.item == items.c.id)
     more = (_counted(*assign.gold_left(who)), next_sheet(who.name)) if beside else ()
+    # One question: between two of them somebody else may take the last place of an item that this person has.
     return sa.select(_counted(*room), _counted(*had, *room), *more)
 
 

@@ -8,7 +8,7 @@ Every change of a seat of work changes the item's counts in the same turn: `load
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -139,6 +139,16 @@ def set_review(connection: sa.Connection, item: str, review: str) -> None:
     """`wanted`, `leased`, `done` or nothing; of an item that was taken out of the study none is wanted any more."""
     said = sa.case((items.c.overlap > 0, review), else_=ASIDE) if review == "wanted" else review
     connection.execute(items.update().where(items.c.id == item).values(review=said))
+
+
+def withdraw(connection: sa.Connection, item: str) -> None:
+    """No review of an item is wanted any more. A reviewer who has it loses the lease, and its form's token is good no longer: what is on
+    that screen isn't what people say now."""
+    s = seats.c
+    reviewing = sa.select(seats).where(s.of == item, s.purpose == "adjudication", s.state.in_(("leased", "expired")))
+    for one in [seat_of(row) for row in connection.execute(reviewing).all()]:
+        change(connection, replace(one, state="expired", submit=token()))
+    set_review(connection, item, "")
 
 
 def took(connection: sa.Connection, one: Seat) -> None:

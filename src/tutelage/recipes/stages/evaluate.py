@@ -1,6 +1,7 @@
 """Evaluate: every eval on every stage, compared pair by pair, and one page that says it."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -20,9 +21,10 @@ from tutelage.evals.probe import curves
 from tutelage.evals.subject import Artifact as Subject
 from tutelage.evals.suite import Measured
 from tutelage.models.sampling import Sampling
-from tutelage.recipes import people
+from tutelage.recipes import asked, people
 from tutelage.recipes.budget import HELD_OUT, answer_tokens, budget
 from tutelage.recipes.comparing import Judged, judged_by_people, page_for
+from tutelage.recipes.lineage import of_study
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.subjects import Subjects, measured_on
@@ -95,17 +97,20 @@ class Evaluate:
             raise context.fault("prompts", "people judge answers to prompts; name an input of prompts")
         if self.study is not None:
             try:
-                asked = people.tasks_of(Path(self.study))
-                people.check_page(Path(self.study), page_for(self.overlap, 0))
+                own = people.tasks_of(Path(self.study))
+                people.read_page(Path(self.study), page_for(self.overlap, 0))
             except UserError as error:
                 raise context.fault("study", str(error)) from None
-            if asked:
+            if own:
                 raise context.fault("study", f"{self.study} asks questions of its own; here the questions are the stage's, take them out")
 
     def expected_tokens(self, context: Context) -> int:
         count = self.count or budget(context.model).answered_prompts
         # Twice: answers to held-out questions, several answers to some prompts, the best of four of a parent, pairs.
         return len(self.models) * (2 * count * answer_tokens(self.sampling.max_tokens) + HELD_OUT)
+
+    def page_says(self) -> dict[str, Any] | None:
+        return asked.said_now(self.study, page_for(self.overlap, 0)) if self.by == "people" else None
 
     def run(self, work: Work) -> dict[str, Any]:
         given = {name: source for name in GIVEN if isinstance(source := work.sources.get(name), Input)}
@@ -123,7 +128,7 @@ class Evaluate:
         measured = suite.measure(chosen, evals, meter, work.name)
         found = self._findings(work, chosen, measured, given, judged)
         report.write(found, work.dir)
-        told = {"annotators": judged.people, "store": judged.store} if judged.people else {}
+        told = {"annotators": judged.people, "store": judged.store, **judged.study} if judged.people else {}
         return {"sentence": report.as_json(found)["sentence"], "answers": len(subjects.on.prompts), **told}
 
     def _judged(self, work: Work, chosen: Sequence[Subject]) -> Judged:
@@ -185,12 +190,18 @@ class Evaluate:
 
     def _people(self, work: Work) -> tuple[Source, ...]:
         named = [source for n in range(len(self.models)) if isinstance(source := work.sources[f"models.{n}"], Artifact)]
-        made = {a.hash: a for source in named for a in work.above(source).values() if "annotators" in a.results}
+        made = {a.stage: a for source in named for a in work.above(source).values() if "annotators" in a.results}
+        studies = {(name, str(a.results.get("study") or "")) for a in made.values() for name in a.results["annotators"]}
+        twice = {name for name, n in Counter(name for name, _ in studies).items() if n > 1}  # one pseudonym of two people
         return tuple(
-            Source(name, a.stage, count, "annotations", str(a.results["store"])[:12])
+            Source(name, f"{a.stage}{_whose(name in twice, a)}", count, "annotations", str(a.results["store"])[:12])
             for a in made.values()
             for name, count in sorted(a.results["annotators"].items())
         )
+
+
+def _whose(told: bool, made: Artifact) -> str:
+    return f", {of_study(str(made.results.get('study') or ''))}" if told else ""
 
 
 def _cost(spent: Mapping[str, float]) -> Cost:

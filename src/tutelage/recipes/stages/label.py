@@ -26,7 +26,7 @@ from tutelage.feedback.judge import Judge
 from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
-from tutelage.recipes import asking, material, people
+from tutelage.recipes import asked, asking, material, people
 from tutelage.recipes.budget import PROMPT, answer_tokens, budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
@@ -123,20 +123,23 @@ class Label:
             return
         try:
             asked = people.tasks_of(Path(self.study))
-            people.check_page(Path(self.study), self._page(context.name, 0))
+            people.read_page(Path(self.study), self._page(context.name, 0))
         except UserError as error:
             raise context.fault("study", str(error)) from None
         if asked and self.task not in asked:
             raise context.fault("study", f"{self.study} asks {', '.join(asked)}, not {self.task}; add a question, or set task: {asked[0]}")
 
+    def page_says(self) -> dict[str, Any] | None:
+        return asked.said_now(self.study, self._page("", 0)) if self.by == "people" else None
+
     def run(self, work: Work) -> dict[str, Any]:
         role, render = speaker(work, "policy")
         sampler = Sampler(role.network, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
-        asked = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
-        before = asking.begun(work, self.judge, len(asked)) if self.judge else None
+        chosen = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
+        before = asking.begun(work, self.judge, len(chosen)) if self.judge else None
         store, done, kept = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl"), JsonLines(work.dir / "said.jsonl")
-        chunks = [asked[start : start + self.chunk] for start in range(0, len(asked), self.chunk)]
+        chunks = [chosen[start : start + self.chunk] for start in range(0, len(chosen), self.chunk)]
         work.progress.stage(work.name, len(chunks))
         for n in range(len(done.read()), len(chunks)):
             said, counts = self._sampled(chunks[n], sampler, render, work), {}
@@ -149,10 +152,14 @@ class Label:
                 store.append(self._judged(said, work.seed))
             done.append([{"chunk": n, **counts}])
             work.progress.tick(n + 1, sum(len(r.ids or ()) for _, responses in said for r in responses))
+        told: dict[str, Any] = {"study": self.by}
         if self.by == "people":
-            store.append(self._asked(work, [from_plain(row) for row in kept.read()]))
-        told = asking.told(work, self.judge, store, done.read()) if self.judge else {}
-        return {"annotations": store.count, "annotators": store.annotators(), "store": store.hash, "prompts": len(asked), **told}
+            found, told = self._asked(work, [from_plain(row) for row in kept.read()])
+            store.append(found)
+        if self.judge:
+            told |= asking.told(work, self.judge, store, done.read())
+        store.adopt(told["study"])
+        return {"annotations": store.count, "annotators": store.annotators(), "store": store.hash, "prompts": len(chosen), **told}
 
     def _sampled(
         self, prompts: Sequence[Prompt], sampler: Sampler, render: Renderer, work: Work
@@ -171,8 +178,9 @@ class Label:
             for name in self._assigned(prompt, seed)
         ]
 
-    def _asked(self, work: Work, said: Sequence[Annotation]) -> list[Annotation]:
-        """What people answered to the stage's own task. Their study has the texts alone; the sampled ids are put back."""
+    def _asked(self, work: Work, said: Sequence[Annotation]) -> tuple[list[Annotation], dict[str, Any]]:
+        """What people answered to the stage's own task, and what to note of their study. It has the texts alone; the sampled ids are put
+        back."""
         own = self._page(f"{work.recipe}: {work.name}" if work.recipe else work.name, work.seed)
         people.write_items(work.dir, {a.prompt.id: (a.prompt, a.responses) for a in said}.values())
         study = people.study_of(work.dir, Path(self.study) if self.study else None, own)
@@ -186,7 +194,7 @@ class Label:
             sampled = whole[annotation.prompt.id, tuple(r.id for r in annotation.responses)]
             found.append(replace(annotation, prompt=sampled.prompt, responses=sampled.responses))
         work.journal(people.told(answered))
-        return found
+        return found, {"study": Store(study.store).id, **({"page": asked.said_by(study)} if self.study else {})}
 
     def _page(self, title: str, seed: int) -> dict[str, Plain]:
         """What the stage itself says of its study."""

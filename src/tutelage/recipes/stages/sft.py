@@ -22,6 +22,7 @@ from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
 from tutelage.recipes.beside import Ptx, text_beside
 from tutelage.recipes.budget import budget, file_tokens
+from tutelage.recipes.judged import study_of
 from tutelage.recipes.stage import Context, Judging, measured_apart
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, policy_of, renderer
 from tutelage.recipes.work import Work
@@ -122,4 +123,4 @@ class Sft:
         given = list(written.demonstrations(store.read()))
         if not given:
             raise UserError(f"stage {work.name}: nobody wrote anything in {self.data} that could be imitated")
-        return given, {"consumed": store.annotators(), "consumed_hash": store.hash}
+        return given, {"consumed": store.annotators(), "consumed_hash": store.hash, **study_of(source)}

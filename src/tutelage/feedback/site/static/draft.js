@@ -58,7 +58,11 @@ export function drafts(form, saved, tell) {
     if (text() === sent) localStorage.removeItem(place);
     else changed();
   }
-  return { changed, forget: () => (clearTimeout(timer), (over = true), localStorage.removeItem(place)) };
+  return {
+    changed,
+    keep: () => (localStorage.setItem(place, text()), (saved.textContent = "not saved, kept in this browser")),
+    forget: () => (clearTimeout(timer), (over = true), localStorage.removeItem(place)),
+  };
 }
 
 function fill(form, values) {

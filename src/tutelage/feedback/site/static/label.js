@@ -169,10 +169,12 @@ async function send() {
     const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/json" } });
     const told = await answer.json();
     const used = answer.status === 409; // the form is, by another tab; as a page the answer is the item, with what is written here
-    if (!answer.ok && !used) return (tell(told.error, "wrong"), (busy = false), true);
-    draft.forget();
+    const outdated = answer.status === 403; // somebody signed in anew in another tab; as a page the answer is this form, to be sent again
+    if (answer.status === 401 || outdated) draft.keep(); // a reload, or the link in this tab, finds it
+    if (!answer.ok && !used && !outdated) return (tell(told.error, "wrong"), (busy = false), true);
+    if (answer.ok || used) draft.forget();
     // The same answer under the same token is kept once; sending it as a form shows what there is to say after it.
-    if (told.after || used) HTMLFormElement.prototype.submit.call(form); // a field is named submit
+    if (told.after || used || outdated) HTMLFormElement.prototype.submit.call(form); // a field is named submit
     else location.assign(told.next);
     leave();
   } catch {
