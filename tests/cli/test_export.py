@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.batch import command, commands, environment
+from tests.cli.batch import command, commands
 from tests.recipes import hub, small_run
 
 
@@ -25,12 +25,6 @@ def served(monkeypatch):
         for name, value in told.items():
             monkeypatch.setenv(name, value)
         yield server
-
-
-def test_the_command_line_is_read_without_torch(tmp_path):
-    code = "import sys, tutelage.cli.app; sys.exit(' '.join({'torch', 'transformers', 'peft', 'huggingface_hub'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def push(folder, *more):

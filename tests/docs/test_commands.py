@@ -268,7 +268,7 @@ def test_recipes_of_files(folder: Path) -> None:
 def test_a_study(folder: Path) -> None:
     answers = followed("study", folder)
     assert "/join/" in answers["tutelage label invite study.yaml ann-01"].out
-    assert "40 taken in" in answers["tutelage label import FILE --store s.sqlite"].out
+    assert "40 read, 40 added" in answers["tutelage label import FILE --store s.sqlite"].out
     assert "are empty" in answers["tutelage label erase study.yaml ann-03 --yes"].out
 
 

@@ -26,7 +26,7 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before uploading.")] = False,
 ) -> None:
     """Write a stage as a folder that others can load, with a model card."""
-    from tutelage.recipes import exporting  # late: it brings torch, and every command reads this file
+    from tutelage.recipes import exporting  # late: it brings the hub's client
 
     if push:
         from tutelage.recipes import pushing
