@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import MambaConfig, MambaForCausalLM
 
 from tests.cli.batch import commands
 from tutelage.models import create, tokenizer
@@ -84,3 +86,19 @@ def test_models_that_cannot_answer(folder: Path, responses: str, sentence: str) 
     page(folder, responses)
     refused = commands([INVITE], folder)[0]
     assert refused.code == 2 and sentence in " ".join(refused.err.split()) and not kept(folder), refused.err
+
+
+def test_a_model_that_writes_slowly_says_so_in_chat_and_in_sampling(folder: Path) -> None:
+    at = folder / "study" / "models" / "slow"
+    torch.manual_seed(0)
+    slow = MambaForCausalLM(MambaConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=4, pad_token_id=1))
+    slow.save_pretrained(at)
+    tokenizer.words(["name", "animal", ".", "dog", "cat"], 64).save_pretrained(at)
+    config = json.loads((at / "config.json").read_text())
+    (at / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    page(folder, "{from: [models/slow, models/m0], count: 2, max_tokens: 4}")
+    sampled, said = commands([INVITE, ["chat", str(at), "--say", "name animal .", "--max-tokens", "3"]], folder)
+    note = "words are written by the model's own modules, reading everything anew for each"
+    assert sampled.code == 0 and f"models/slow: {note}" in " ".join(sampled.err.split()), sampled.err
+    assert sampled.err.count("own modules") == 1  # and nothing of the other
+    assert said.code == 0 and note in " ".join(said.err.split()) and said.out.strip(), said.err

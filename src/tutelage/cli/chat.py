@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tutelage.cli import screen
+from tutelage.cli.speaker import speaker
 from tutelage.core.errors import UserError
 from tutelage.core.text import Message, Prompt
 
@@ -51,19 +52,9 @@ class Talk:
     """A conversation and the model that has it."""
 
     def __init__(self, folder: Path, temperature: float, max_tokens: int, seed: int) -> None:
-        from tutelage.data.render import Renderer
-        from tutelage.models.device import chosen, here
-        from tutelage.models.loading import context, load_role
-        from tutelage.models.roles import causal, place
-        from tutelage.models.sampler import Sampler, Sampling
-        from tutelage.models.speaking import voice
+        from tutelage.models.sampling import Sampling
 
-        role, tokenizer = load_role(folder)
-        place(role, here(chosen()))
-        if note := voice(causal(role.network)).note:
-            screen.notes.print(note, soft_wrap=True)
-        self.renderer = Renderer(tokenizer, context(folder))
-        self.sampler = Sampler(role.network, self.renderer.end)
+        self.sampler, self.renderer = speaker(folder, lambda note: screen.notes.print(note, soft_wrap=True))
         self.sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
         self.seed = seed
         self.messages: tuple[Message, ...] = ()

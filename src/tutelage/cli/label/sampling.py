@@ -8,12 +8,13 @@ from both at each start. Who said what stands in each response's `by`, which no 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tutelage.cli import screen
+from tutelage.cli.speaker import speaker
 from tutelage.core.errors import UserError
 from tutelage.core.files import write_atomic
 from tutelage.core.rows import Record, read_rows, records
@@ -60,7 +61,7 @@ def sampled(rows: Sequence[Record], asked: Responses, seed: int, folder: Path) -
     with screen.progress() as shown:
         for name, at, share in zip(asked.from_, models_at, shares, strict=True):
             shown.stage(f"sampling from {name}", len(rows))
-            for n, responses in enumerate(_of(name, at, rows, share, asked.max_tokens, seed)):
+            for n, responses in enumerate(_of(name, at, rows, share, asked.max_tokens, seed, shown.note)):
                 found[n] += responses
                 shown.tick(n + 1, sum(len(response["text"].split()) for response in responses))
     return found
@@ -77,21 +78,18 @@ def folder_of(name: str, beside: Path) -> Path:
     return folder
 
 
-def _of(name: str, folder: Path, rows: Sequence[Record], share: int, max_tokens: int, seed: int) -> Iterator[list[dict[str, Any]]]:
-    from tutelage.data.render import Renderer  # here: most studies bring their responses, and need no torch
-    from tutelage.models.device import chosen, here
-    from tutelage.models.loading import context, load_role
-    from tutelage.models.roles import place
-    from tutelage.models.sampler import Sampler, Sampling
+def _of(
+    name: str, folder: Path, rows: Sequence[Record], share: int, max_tokens: int, seed: int, told: Callable[[str], None]
+) -> Iterator[list[dict[str, Any]]]:
+    from tutelage.models.loading import context  # here: most studies bring their responses, and need no torch
+    from tutelage.models.sampling import Sampling
 
-    role, words = load_role(folder)
-    place(role, here(chosen()))
     held = context(folder)
     if max_tokens >= held:
         room = f"leaves no room for a prompt in its context of {held}; set max_tokens: {held // 2}"
         raise UserError(f"responses: {name}: max_tokens {max_tokens} {room}")
-    render = Renderer(words, held - max_tokens)
-    sampler, sampling = Sampler(role.network, render.end), Sampling(max_tokens=max_tokens)
+    sampler, render = speaker(folder, lambda note: told(f"{name}: {note}"), max_tokens)
+    sampling = Sampling(max_tokens=max_tokens)
     for start in range(0, len(rows), AT_ONCE):
         prompts = [(row, item(row).prompt) for row in rows[start : start + AT_ONCE]]
         ids = [render.prompt(prompt, row.where) for row, prompt in prompts]
