@@ -119,17 +119,19 @@ class Amount:
     """Of optimization; None: what the epochs take."""
     whole_epochs: bool = False
     """No step holds annotations of two epochs."""
+    order: int = 0
+    """Of what is drawn from the run's seed, which one."""
 
 
 def learn(work: Work, engine: Engine, trees: Sequence[Tree], amount: Amount, every: int, shown: Sequence[str]) -> int:
     """Train on annotations, `batch` of them a step (all, where there are fewer); returns the number of steps."""
-    batch = min(amount.batch, len(trees))
+    batch, seed = min(amount.batch, len(trees)), work.seed + 1_000_003 * amount.order
     if amount.whole_epochs:
-        rows = Rows(tuple((n,) for n in range(len(trees))), batch, work.seed)
+        rows = Rows(tuple((n,) for n in range(len(trees))), batch, seed)
         steps = [rows.at(step) for step in range(amount.steps or amount.epochs * rows.steps)]
     else:
         count = amount.steps or max(1, round(amount.epochs * len(trees) / batch))
-        steps = [batches(range(len(trees)), batch, work.seed, step) for step in range(count)]
+        steps = [batches(range(len(trees)), batch, seed, step) for step in range(count)]
     known = read_once(work, engine, trees, steps)
     source = Fixed(lambda step: [known[place] for place in steps[step]])
     train(engine, source, len(steps), work.dir, work.progress, work.name, every, shown=shown)

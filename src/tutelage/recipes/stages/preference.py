@@ -42,6 +42,8 @@ class Preference:
     """Optimiser steps; null: what the epochs take."""
     whole_epochs: bool = False
     """An epoch's last step has what is left of it, and no step rows of two epochs."""
+    order: Annotated[int, Ge(0)] = 0
+    """Another number learns from the same in another order: how much of a difference is chance."""
     split: Literal["label", "all"] = "label"
     """Of a file: `label` leaves out the tenth that evals measure on; `all` learns from every row, and nothing is measured on it."""
     max_length: Annotated[int, Ge(2)] | None = None
@@ -77,6 +79,6 @@ class Preference:
         policy = policy_of(work, self.machine, {"policy": role, **beginning(role, objective, self.adapter)}, words, self.adapter)
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
-        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps, self.whole_epochs), every, shown)
+        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps, self.whole_epochs, self.order), every, shown)
         left = leave(work, policy, role, role.head)
         return {**left, **told, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}
