@@ -26,7 +26,7 @@ from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import material, people
-from tutelage.recipes.budget import PROMPT, answer_tokens, budget
+from tutelage.recipes.budget import budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import TooLong, fitting, speaker
@@ -98,10 +98,19 @@ class Label:
             raise context.fault("overlap", f"there are {self.crowd.people} annotators, not {self.overlap}")
 
     def expected_tokens(self, context: Context) -> int:
-        return self._prompts(context.model) * self.responses * answer_tokens(self.sampling.max_tokens)
+        return round(self.expected_prompts(context) * self.responses * context.answer(self.policy, self.sampling.max_tokens))
 
     def judged_tokens(self, context: Context) -> int:
-        return self.overlap * (self._prompts(context.model) * PROMPT + self.expected_tokens(context))
+        asked = self.expected_prompts(context) * context.size(self.prompts, "prompts").prompt
+        return round(self.overlap * (asked + self.expected_tokens(context)))
+
+    def judged_rows(self, context: Context) -> int:
+        return self.overlap * self.expected_prompts(context)
+
+    def expected_prompts(self, context: Context) -> int:
+        """As many as are wanted, or as fall into the split."""
+        there = round(context.size(self.prompts, "prompts").rows * material.PROMPTS[self.split])
+        return max(1, min(self._prompts(context.model), there))
 
     def _prompts(self, model: Model) -> int:
         return self.count or budget(model).judged_prompts
