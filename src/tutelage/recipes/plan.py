@@ -18,6 +18,8 @@ from tutelage.core.errors import UserError
 from tutelage.core.run import MANIFEST, Run
 from tutelage.engine.ranks import ranks
 from tutelage.recipes.decisions import Decisions, available_bytes, decide
+from tutelage.recipes.forecast.joining import Measured, measured
+from tutelage.recipes.forecast.labor import labor
 from tutelage.recipes.forecast.network import (
     BITS,
     Network,
@@ -29,6 +31,7 @@ from tutelage.recipes.forecast.network import (
     training_speed,
 )
 from tutelage.recipes.recipe import Recipe, Step, context_of
+from tutelage.recipes.rows import reader_of
 from tutelage.recipes.runner import plan
 from tutelage.recipes.stage import Foreseen
 
@@ -76,10 +79,8 @@ def forecast(
     network = network_of(recipe.model) if any(item.made is None for item in items) else None
     known = {item.step.name: made for item in items if item.made is None and opened and (made := _alike(opened, item.step))}
     wanted = frozenset(item.step.name for item in items if item.made is None)
-    rehearsed: dict[str, Any] = {}
+    rehearsed: dict[str, Measured | str] = {}
     if rehearsing and wanted and network and ranks().size == 1:
-        from tutelage.recipes.forecast.joining import measured
-
         rehearsed = measured(recipe, wanted, network, decide(), say or (lambda line: None))
     return [_row(recipe, item.step, item.why, network, known.get(item.step.name), rehearsed.get(item.step.name)) for item in items]
 
@@ -94,7 +95,9 @@ def _alike(opened: Run, step: Step) -> Artifact | None:
     return None
 
 
-def _row(recipe: Recipe, step: Step, why: str, network: Network | None, known: Artifact | None, rehearsed: Any) -> Forecast:
+def _row(
+    recipe: Recipe, step: Step, why: str, network: Network | None, known: Artifact | None, rehearsed: Measured | str | None
+) -> Forecast:
     """One stage's forecast by the best that is known of it."""
     if not why:
         return Forecast(step, why, tokens_of(recipe, step), 0.0, None)
@@ -103,7 +106,7 @@ def _row(recipe: Recipe, step: Step, why: str, network: Network | None, known: A
     seconds, how, spread = (tokens / rate if tokens and rate else None), "made here", 0.0
     if known:
         memory = known.cost["peak_rss"] if decide().device == "cpu" else memory
-    elif rehearsed and not note:
+    elif isinstance(rehearsed, Measured):
         seconds, memory, how, spread = rehearsed.seconds, rehearsed.memory, "rehearsed", rehearsed.spread
     elif network:
         seconds, how = _arithmetic(step, network, tokens, decide()), "arithmetic"
@@ -125,8 +128,6 @@ def tokens_of(recipe: Recipe, step: Step) -> int | None:
 
 def uncertain(recipe: Recipe, step: Step) -> bool:
     """Does a policy sample what is counted, or was it counted without the model's tokenizer?"""
-    from tutelage.recipes.rows import reader_of
-
     context = context_of(recipe, step, str)
     if hasattr(step.stage, "sampling") or hasattr(step.stage, "rollouts"):
         return True
@@ -145,8 +146,6 @@ def people(recipe: Recipe, step: Step) -> str:
     """Labels, hours and pay, of a stage that asks people."""
     if step.settings.get("by") != "people":
         return ""
-    from tutelage.recipes.forecast.labor import labor
-
     return labor(recipe, step)
 
 

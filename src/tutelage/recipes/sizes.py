@@ -49,7 +49,7 @@ class Size:
 
 
 def size_of(source: Input, kind: str, model: Model) -> Size:
-    """Of `source`, read as `documents`, `demonstrations`, `prompts` or `preferences`. Reads some hundred rows. UserError for a broken one."""
+    """Of `source`, read as documents, demonstrations, prompts or preferences. Reads some hundred rows. UserError for a broken one."""
     changed = source.path.stat().st_mtime_ns if source.synthetic is None else 0
     return _sized(source, kind, model.path, changed)
 

@@ -9,7 +9,7 @@ reward models, the best of four of a parent) is counted as answers.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from statistics import median
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from tutelage.recipes.budget import budget
 from tutelage.recipes.decisions import Decisions, available_bytes
 from tutelage.recipes.forecast.held import BYTES, caches, held
-from tutelage.recipes.forecast.miniature import ANSWERED, miniature
+from tutelage.recipes.forecast.miniature import ANSWERED, miniature, sampled_models, written
 from tutelage.recipes.forecast.network import Network, memory_of, operations, training_speed
 from tutelage.recipes.forecast.rehearsal import Rehearsed, rehearse
 from tutelage.recipes.recipe import Recipe, Step, context_of
@@ -53,7 +53,7 @@ def measured(
         return dict.fromkeys(wanted, why)
     tried = [rehearse(recipe, wanted, decisions, count, say) for count in layers]
     found: dict[str, Measured | str] = {}
-    extra = 0.0
+    extra = reached = 0.0
     for name in recipe.steps:
         here = [some.get(name) for some in tried]
         if name not in wanted or None in here:
@@ -64,13 +64,16 @@ def measured(
             continue
         extra = max(extra, BYTES * (held(recipe, recipe.steps[name]) - held(short, short.steps[name])))
         whole = [_whole(recipe, short, name, some, network, count, decisions) for some, count in zip(tried, layers, strict=True)]
-        found[name] = _extended(whole, network.layers, extra)
+        own = _extended(whole, network.layers, extra)
+        # What a stage has freed stays with the process (tutelage/__init__.py), so no later one's peak is lower.
+        reached = max(reached, own.memory) if decisions.device == "cpu" else own.memory
+        found[name] = replace(own, memory=reached)
     return found
 
 
 def _layers(recipe: Recipe, network: Network) -> tuple[int, ...]:
     """Of the networks that are tried; 0: the model as it is."""
-    there = recipe.model.new is not None or any(recipe.model.path.glob("*.safetensors")) if recipe.model.path or recipe.model.new else False
+    there = recipe.model.path is None or any(recipe.model.path.glob("*.safetensors"))
     if network.parameters <= WHOLE or network.layers <= FEW:
         return (0,) if there else (network.layers,)
     return (1, FEW)
@@ -115,7 +118,7 @@ def _whole(
     peak = found.peak + caches(step, trial, expected, longest, 2.0 if decisions.dtype == "bfloat16" else 4.0)
     if isinstance(step.stage, Evaluate):
         more = tried.get(f"{name}: more")
-        return Measured(_evaluation(recipe, step, step.stage, found, more if isinstance(more, Rehearsed) else found), peak, 0.1)
+        return Measured(_evaluation(recipe, short, step, step.stage, found, more if isinstance(more, Rehearsed) else found), peak, 0.1)
     return Measured(_stage(recipe, short, step, found), peak, _spread(found))
 
 
@@ -123,9 +126,10 @@ def answers(recipe: Recipe, step: Step) -> tuple[int, float]:
     """Tokens at which a stage's answers are cut, and those that they are expected to have; 0 where it samples none."""
     stage: Any = step.stage
     longest = getattr(stage, "max_tokens", None) or getattr(getattr(stage, "sampling", None), "max_tokens", 0)
-    models = getattr(stage, "models", None)
-    policy = getattr(stage, "policy", None) or (models[0] if models else getattr(stage, "init", "model"))
-    return longest, context_of(recipe, step, str).answer(policy, longest) if longest else 0.0
+    context = context_of(recipe, step, str)
+    models = sampled_models(stage, context) if isinstance(stage, Evaluate) else ()
+    policy = models[0] if models else getattr(stage, "policy", None) or getattr(stage, "init", "model")
+    return longest, context.answer(policy, longest) if longest else 0.0
 
 
 def _spread(found: Rehearsed) -> float:
@@ -139,7 +143,7 @@ def _stage(recipe: Recipe, short: Recipe, step: Step, found: Rehearsed) -> float
     tokens = (stage.expected_tokens(context) if isinstance(stage, Foreseen) else None) or found.tokens
     rows = max(1.0, held(recipe, step) / max(held(short, short.steps[step.name]), 1.0))
     load = min(found.load, found.before)
-    passes = found.passes * tokens / max(found.tokens, 1.0) / (step.settings.get("epochs") or 1)
+    passes = found.passes * tokens / max(found.tokens, 1.0) / (getattr(stage, "epochs", None) or 1)
     looks = _looks(stage, context, found) if isinstance(stage, Reinforced) else 0.0
     return load + (found.before - load) * rows + passes + tokens * median(found.steps or (0.0,)) + looks + found.after
 
@@ -153,17 +157,14 @@ def _looks(stage: Reinforced, context: Any, found: Rehearsed) -> float:
     return (ceil(stage.expected_updates(context) / stage.probe_every) + 1) * share * found.collect
 
 
-def _evaluation(recipe: Recipe, step: Step, stage: Evaluate, few: Rehearsed, more: Rehearsed) -> float:
-    context = context_of(recipe, step, str)
+def _evaluation(recipe: Recipe, short: Recipe, step: Step, stage: Evaluate, few: Rehearsed, more: Rehearsed) -> float:
+    """Seconds an answer from two sizes; what is paid once a policy is paid by each."""
+    context, tried = context_of(recipe, step, str), short.steps[step.name].stage
+    assert isinstance(tried, Evaluate)
+    here = context_of(short, short.steps[step.name], str)
     prompts = stage.expected_prompts(context)
-    low, high = (max(3, min(count, prompts)) for count in ANSWERED)
+    low, high = (written(tried, here, max(3, min(count, prompts)), tried.pair_prompts or 0) for count in ANSWERED)
     slope = max(0.0, more.seconds - few.seconds) / (high - low) if high > low else 0.0
-    each = max(0.0, few.seconds - slope * low) + slope * prompts
-    policies = [name for name in stage.models if name == "model" or recipe.steps[name].stage.produces == "model"]
-    beside = 0
-    if "reward_accuracy" in stage.evals and len(policies) < len(stage.models):
-        beside += 4 * (stage.pair_prompts or budget(recipe.model).pair_prompts)
-    if "overoptimization" in stage.evals:
-        learnt = [recipe.steps[name].stage for name in policies if name in recipe.steps]
-        beside += 4 * prompts * len({(s.init, s.reward_model) for s in learnt if isinstance(s, Reinforced) and not s.rule})
-    return each * len(policies) + beside * slope * 3 / 4
+    once = max(0.0, few.seconds - slope * low) / len(tried.models)
+    answers = written(stage, context, prompts, stage.pair_prompts or budget(recipe.model).pair_prompts)
+    return once * len(stage.models) + slope * answers

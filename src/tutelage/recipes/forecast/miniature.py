@@ -16,7 +16,7 @@ from tutelage.feedback.annotation import Annotation
 from tutelage.recipes.recipe import Recipe, Step, as_dict, context_of
 from tutelage.recipes.reinforced import Reinforced
 from tutelage.recipes.sources import STORES, Input, Model
-from tutelage.recipes.stage import Context, Stage
+from tutelage.recipes.stage import Context
 from tutelage.recipes.stages.evaluate import Evaluate
 from tutelage.recipes.stages.label import Label
 from tutelage.recipes.stages.preference import Preference
@@ -32,6 +32,8 @@ PROMPTS = 256
 """That answers are sampled to for annotators."""
 ANSWERED = (32, 224)
 """Prompts of the two evaluations between which is told what a prompt costs and what is paid once."""
+PAIRS = 8
+"""Prompts whose answers make pairs."""
 SHAPED: Mapping[str, Any] = {
     "ranking": lambda k: {"tiers": [[n] for n in range(k)]},
     "pair": lambda k: {"winner": 0},
@@ -76,7 +78,7 @@ def _above(recipe: Recipe, wanted: frozenset[str]) -> set[str]:
     return found
 
 
-def shortened(step: Step, context: Context, answered: int) -> Stage | None:
+def shortened(step: Step, context: Context, answered: int) -> Any:
     """The stage as it is rehearsed; None where it has no shorter form."""
     stage: Any = step.stage
     if isinstance(stage, Pretrain):
@@ -93,7 +95,7 @@ def shortened(step: Step, context: Context, answered: int) -> Stage | None:
     return _evaluate(stage, context, answered) if isinstance(stage, Evaluate) else None
 
 
-def _label(stage: Label, context: Context) -> Stage | None:
+def _label(stage: Label, context: Context) -> Any:
     length = round(context.answer(stage.policy, stage.sampling.max_tokens))
     count = min(PROMPTS, stage.expected_prompts(context))
     sampling = replace(stage.sampling, max_tokens=max(1, length))
@@ -105,18 +107,64 @@ def _label(stage: Label, context: Context) -> Stage | None:
     return Unasked(**{**same, "count": count, "sampling": sampling})
 
 
-def _reinforced(stage: Reinforced, context: Context) -> Stage:
+def _reinforced(stage: Reinforced, context: Context) -> Reinforced:
     length = round(context.answer(stage.init, stage.max_tokens))
     rule = {"reward_model": f"{__name__}:{nothing.__name__}"} if stage.rule else {}
-    return replace(stage, updates=1, max_tokens=max(1, length), probe_prompts=1, **rule)
+    return replace(stage, updates=1, max_tokens=max(1, length), probe_prompts=2, **rule)
 
 
-def _evaluate(stage: Evaluate, context: Context, answered: int) -> Stage | None:
-    """Of one policy; what the others cost follows from their number."""
-    policy = next((name for name in stage.models if name == "model" or context.stages[name].produces == "model"), None)
-    if policy is None or not stage.evals:
+def _evaluate(stage: Evaluate, context: Context, answered: int) -> Any:
+    """Of one stage of each kind; what the others cost follows from their number."""
+    models = sampled_models(stage, context)
+    if not models or not stage.evals:
         return None
-    length = round(context.answer(policy, stage.sampling.max_tokens))
-    count = max(3, min(answered, stage.expected_prompts(context)))
+    length = round(context.answer(models[0], stage.sampling.max_tokens))
     sampling = replace(stage.sampling, max_tokens=max(1, length))
-    return replace(stage, models=(policy,), by="evals", study=None, enough=1.0, count=count, sampling=sampling, claims=())
+    count = max(3, min(answered, stage.expected_prompts(context)))
+    return replace(
+        stage,
+        models=models,
+        by="evals",
+        study=None,
+        enough=1.0,
+        count=count,
+        pair_prompts=min(PAIRS, stage.pair_prompts or PAIRS),
+        sampling=sampling,
+        claims=(),
+    )
+
+
+def sampled_models(stage: Evaluate, context: Context) -> tuple[str, ...]:
+    """The policy whose answers are shortest, one that was reinforced, and a reward model, where there are such and evals ask for them."""
+    policies = policies_of(stage, context)
+    plain = [name for name in policies if not judged(name, context)]
+    longest = stage.sampling.max_tokens
+    chosen = sorted(plain or policies, key=lambda name: context.answer(name, longest))[:1]
+    if "overoptimization" in stage.evals:
+        chosen += [name for name in policies if judged(name, context) and name not in chosen][:1]
+    if "reward_accuracy" in stage.evals:
+        chosen += [name for name in stage.models if name not in policies][:1]
+    return tuple(chosen) if policies else ()
+
+
+def policies_of(stage: Evaluate, context: Context) -> list[str]:
+    """Those of its models that answer."""
+    return [name for name in stage.models if name == "model" or context.stages[name].produces == "model"]
+
+
+def judged(name: str, context: Context) -> bool:
+    """Did it learn from a reward model, so that the best of its parent's answers are measured beside it?"""
+    stage = context.stages.get(name)
+    return isinstance(stage, Reinforced) and not stage.rule
+
+
+def written(stage: Evaluate, context: Context, prompts: int, pairs: int) -> float:
+    """Answers that an evaluation has written, weighed by their lengths: to prompts and a third as many recombinations, four to each of a
+    parent whose best are measured, four to each prompt of the pairs."""
+    longest = stage.sampling.max_tokens
+    short = context.answer(sampled_models(stage, context)[0], longest)
+    own = sum(context.answer(name, longest) / short for name in policies_of(stage, context))
+    learnt = [context.stages[name] for name in policies_of(stage, context) if judged(name, context)]
+    parents = {(s.init, s.reward_model) for s in learnt if isinstance(s, Reinforced)} if "overoptimization" in stage.evals else set()
+    paired = "reward_accuracy" in stage.evals and len(policies_of(stage, context)) < len(stage.models)
+    return prompts * (own * (4 / 3 if stage.in_village(context) else 1.0) + 4 * len(parents)) + 4 * pairs * paired

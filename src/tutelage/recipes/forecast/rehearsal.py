@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def rehearse(recipe: Recipe, wanted: frozenset[str], decisions: Decisions, layer
     where something failed."""
     short = miniature(recipe, recipe.model, wanted)
     keys = _keys(short, decisions, layers)
-    known = {name: found for name in keys if (found := _kept(keys[name])) is not None}
+    known: dict[str, Rehearsed | str] = {name: found for name in keys if (found := _kept(keys[name])) is not None}
     missing = [name for name in short.steps if name in wanted and not {key for key in keys if key.split(":")[0] == name} <= known.keys()]
     if missing:
         say(f"measuring {len(missing)} stages in miniature: {', '.join(missing)}" + (f", {layers} layers" if layers else ""))
@@ -150,7 +151,7 @@ def read(clock: Clock, began: float, ended: float, load: float, artifact: Artifa
     starts = [n for n, (what, _, _) in enumerate(clock.marks) if what == "stage"]
     first = starts[-1] if starts else 0
     main = clock.marks[first:]
-    ticks = [(now - before, tokens) for (_, before, _), (_, now, tokens) in zip(main, main[1:], strict=False)]
+    ticks = [(now - before, tokens) for (_, before, _), (_, now, tokens) in pairwise(main)]
     begins, ends = (main[0][1], main[-1][1]) if main else (ended, ended)
     passes = begins - clock.marks[starts[0]][1] if len(starts) > 1 else 0.0
     tokens = sum(count for _, count in ticks)

@@ -110,22 +110,24 @@ class Evaluate:
         most = {"text": HELD_OUT_DOCUMENTS, "demonstrations": HELD_OUT_DEMONSTRATIONS}
         read = 0.0
         for kind, name, rows in shown:
-            if name in context.inputs:
+            if name is not None and name in context.inputs:
                 size = context.size(name, rows)
                 held = most[kind] if context.inputs[name].synthetic is not None else min(most[kind], 0.05 * size.rows)
                 read += held * (size.prompt + size.response)
-        count = self.expected_prompts(context) * (4 / 3 if self._village(context) else 1)
+        count = self.expected_prompts(context) * (4 / 3 if self.in_village(context) else 1)
         return round(sum(count * context.answer(name, self.sampling.max_tokens) + read for name in policies))
 
     def expected_prompts(self, context: Context) -> int:
         """Answered by each policy."""
-        if self.prompts not in context.inputs:
+        if self.prompts is None or self.prompts not in context.inputs:
             return 0
         there = round(context.size(self.prompts, "prompts").rows * PROMPTS["eval"])
         return min(self.count or budget(context.model).answered_prompts, there)
 
-    def _village(self, context: Context) -> bool:
-        return self.prompts in context.inputs and context.inputs[self.prompts].synthetic is not None
+    def in_village(self, context: Context) -> bool:
+        """Are the prompts those of the built-in world, whose truth is known?"""
+        given = context.inputs.get(self.prompts or "")
+        return given is not None and given.synthetic is not None
 
     def run(self, work: Work) -> dict[str, Any]:
         given = {name: source for name in GIVEN if isinstance(source := work.sources.get(name), Input)}
