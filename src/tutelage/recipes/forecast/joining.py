@@ -31,6 +31,8 @@ PATIENCE = 120.0
 """Seconds of arithmetic above which nothing is tried."""
 FEW = 2
 """Layers of the larger trial."""
+GROWS = 1.05
+"""By which a run's peak is above that of its first steps: the longest rows come sooner or later, and freed memory is kept in pieces."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,14 @@ def _extended(whole: list[Measured], layers: int, extra: float) -> Measured:
     """To all layers."""
     if len(whole) == 1:
         (one,) = whole
-        return Measured(one.seconds, one.memory + extra, one.spread)
+        return Measured(one.seconds, GROWS * (one.memory + extra), one.spread)
     one, two = whole
 
     def line(a: float, b: float) -> float:
         return max(a + (layers - 1) * (b - a) / (FEW - 1), b)
 
     spread = one.spread + two.spread
-    return Measured(line(one.seconds, two.seconds), line(one.memory, two.memory) + extra, spread)
+    return Measured(line(one.seconds, two.seconds), GROWS * (line(one.memory, two.memory) + extra), spread)
 
 
 def _whole(

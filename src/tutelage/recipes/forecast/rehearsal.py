@@ -91,7 +91,7 @@ def rehearse(recipe: Recipe, wanted: frozenset[str], decisions: Decisions, layer
                 known[name] = found
                 if isinstance(found, Rehearsed):
                     _keep(keys[name], found)
-    return {name: found for name, found in known.items() if name in wanted}
+    return {name: found for name, found in known.items() if name.split(":")[0] in wanted}
 
 
 def _model(model: Model, layers: int, scratch: Path) -> Model:
