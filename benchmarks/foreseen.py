@@ -50,7 +50,8 @@ RECIPES: Mapping[str, tuple[str, str]] = {
     ),
     "labels and an evaluation": (
         f"model: {{new: tiny}}\n{WORLD}\nstages:",
-        f"{BASE}\n{LABEL}\n  measured: {{method: evaluate, models: [base, sft], evals: [overall, heldout, forgetting, diversity], count: 1500}}",
+        f"{BASE}\n{LABEL}\n  measured: {{method: evaluate, models: [base, sft], "
+        "evals: [overall, heldout, forgetting, diversity], count: 1500}}",
     ),
 }
 PLAN = """

@@ -10,7 +10,7 @@ from tutelage.core.artifact import Artifact
 from tutelage.models import create, tokenizer, weights
 from tutelage.recipes.forecast import joining, rehearsal
 from tutelage.recipes.forecast.joining import Measured
-from tutelage.recipes.forecast.miniature import STEPS, miniature
+from tutelage.recipes.forecast.miniature import STEPS, UPDATES, miniature
 from tutelage.recipes.forecast.network import Network
 from tutelage.recipes.forecast.rehearsal import Clock, Rehearsed, read
 from tutelage.recipes.forecast.standin import stand_in
@@ -34,7 +34,7 @@ def test_a_miniature_is_short_and_otherwise_the_same() -> None:
     assert list(short.steps) == list(recipe.steps)
     ppo, small = recipe.steps["ppo"].settings, short.steps["ppo"].settings
     differing = {name for name, value in small.items() if value != ppo[name]}
-    assert differing == {"updates", "max_tokens", "probe_prompts"} and small["updates"] == 1
+    assert differing == {"updates", "max_tokens", "probe_prompts"} and small["updates"] == UPDATES
     shown = size_of(recipe.inputs["demonstrations"], "demonstrations", recipe.model)
     assert small["max_tokens"] == round(shown.response) < 64, "answers are as long as those that were shown"
     assert short.steps["dpo"].settings["steps"] == STEPS and short.steps["evaluate"].settings["models"] == ["sft", "ppo", "reward_model"]
@@ -70,7 +70,7 @@ def test_what_was_measured_is_kept_and_not_measured_again(tmp_path: Path, kept: 
     longer = forecast(load("instructgpt", [*NANO, "stages.ppo.updates=200"]), tmp_path / "run", rehearsing=True, say=said.append)
     seconds = {row.step.name: row.seconds or 0.0 for row in first}
     grown = {row.step.name: row.seconds or 0.0 for row in longer}
-    assert len(said) == 1 and grown["ppo"] > 20 * seconds["ppo"] and grown["sft"] == seconds["sft"]
+    assert len(said) == 1 and grown["ppo"] > 10 * seconds["ppo"] and grown["sft"] == seconds["sft"]
 
 
 def test_a_clock_tells_preparation_from_steps_from_saving() -> None:
@@ -79,6 +79,13 @@ def test_a_clock_tells_preparation_from_steps_from_saving() -> None:
     found = read(clock, 1.0, 9.0, 0.25, made, 0)
     assert (found.load, found.before, found.passes, found.after, found.tokens) == (0.25, 1.0, 1.5, pytest.approx(1.3), 30)
     assert found.steps == pytest.approx((0.1, 0.12)), "the first step, which is slower, isn't timed"
+
+
+def test_of_reinforcement_learning_the_last_round_is_timed_and_its_sampling_told_apart() -> None:
+    times = [("stage", 0.0, 0), ("tick", 9.0, 50), ("tick", 10.0, 50), ("tick", 13.0, 50), ("tick", 14.0, 50)]
+    made = Artifact(stage="s", hash="0" * 64, method="ppo", settings={"rollouts": {}}, parents={}, cost={"peak_rss": 5})  # type: ignore[call-arg]
+    found = read(Clock(times), 0.0, 15.0, 0.0, made, 7)
+    assert found.steps == (4.0 / 100,) and found.collect == 2.0 and found.peak == 7, "the first round warms everything up"
 
 
 def test_layers_are_a_line_through_one_and_two() -> None:

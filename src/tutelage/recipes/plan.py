@@ -167,20 +167,20 @@ def fitting(recipe: Recipe, row: Forecast, limit: float) -> list[str]:
     assert network and row.memory
     known = row.memory / memory_of(step, network)
 
-    def fits(**change: Any) -> bool:
-        return known * memory_of(step, change.pop("network", network), **change) <= limit
+    def fits(arithmetic: float) -> bool:
+        return known * arithmetic <= limit
 
     ways: list[str] = []
     if "machine" in step.settings:
-        sizes = [n for n in (2048, 1024, 512, 256) if n < micro_tokens(step) and fits(micro=n)]
+        sizes = [n for n in (2048, 1024, 512, 256) if n < micro_tokens(step) and fits(memory_of(step, network, micro=n))]
         ways += [f"stages.{step.name}.machine.micro_tokens={n}" for n in sizes[:1]]
-    if "adapter" in step.settings and fits(lora=True):
+    if "adapter" in step.settings and fits(memory_of(step, network, lora=True)):
         ways.append(f"stages.{step.name}.adapter={{}}")
-    elif "adapter" in step.settings and fits(lora=True, bits=BITS["nf4"]):
+    elif "adapter" in step.settings and fits(memory_of(step, network, lora=True, bits=BITS["nf4"])):
         ways.append(f"stages.{step.name}.adapter={{base: nf4}}")
     if recipe.model.new:
         smaller = {"small": ("tiny", "nano"), "tiny": ("nano",), "nano": ()}[recipe.model.new.new]
-        ways += [f"model.new={size}" for size in smaller if fits(network=new_network(size))]
+        ways += [f"model.new={size}" for size in smaller if fits(memory_of(step, new_network(size)))]
     if recipe.memory and row.memory <= available_bytes():
         ways.append(f"memory={row.memory / 2**30 + 0.05:.1f}")
     return ways[:3]

@@ -26,11 +26,13 @@ from tutelage.recipes.stages.sft import Sft
 
 STEPS = 5
 """Optimizer steps of a stage; the first, which is slower, isn't timed."""
+UPDATES = 2
+"""Rounds of reinforcement learning, of which the last is timed."""
 ROWS = 2000
 """Of an input, at most."""
 PROMPTS = 256
 """That answers are sampled to for annotators."""
-ANSWERED = (32, 224)
+ANSWERED = (64, 512)
 """Prompts of the two evaluations between which is told what a prompt costs and what is paid once."""
 PAIRS = 8
 """Prompts whose answers make pairs."""
@@ -110,7 +112,7 @@ def _label(stage: Label, context: Context) -> Any:
 def _reinforced(stage: Reinforced, context: Context) -> Reinforced:
     length = round(context.answer(stage.init, stage.max_tokens))
     rule = {"reward_model": f"{__name__}:{nothing.__name__}"} if stage.rule else {}
-    return replace(stage, updates=1, max_tokens=max(1, length), probe_prompts=2, **rule)
+    return replace(stage, updates=UPDATES, max_tokens=max(1, length), probe_prompts=2, **rule)
 
 
 def _evaluate(stage: Evaluate, context: Context, answered: int) -> Any:
@@ -163,7 +165,8 @@ def written(stage: Evaluate, context: Context, prompts: int, pairs: int) -> floa
     parent whose best are measured, four to each prompt of the pairs."""
     longest = stage.sampling.max_tokens
     short = context.answer(sampled_models(stage, context)[0], longest)
-    own = sum(context.answer(name, longest) / short for name in policies_of(stage, context))
+    # About half of an answer's cost is its words; the rest (its prompt, its grades, its row) is the same for a long one.
+    own = sum((1 + context.answer(name, longest) / short) / 2 for name in policies_of(stage, context))
     learnt = [context.stages[name] for name in policies_of(stage, context) if judged(name, context)]
     parents = {(s.init, s.reward_model) for s in learnt if isinstance(s, Reinforced)} if "overoptimization" in stage.evals else set()
     paired = "reward_accuracy" in stage.evals and len(policies_of(stage, context)) < len(stage.models)

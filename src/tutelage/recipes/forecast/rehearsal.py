@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tutelage.core.artifact import Artifact
@@ -27,7 +28,7 @@ from tutelage.core.settings import to_plain
 from tutelage.models import device
 from tutelage.recipes import runner
 from tutelage.recipes.decisions import Decisions, plain
-from tutelage.recipes.forecast.miniature import ANSWERED, miniature
+from tutelage.recipes.forecast.miniature import ANSWERED, UPDATES, miniature
 from tutelage.recipes.forecast.standin import stand_in
 from tutelage.recipes.recipe import Recipe
 from tutelage.recipes.sources import Model, digest
@@ -156,9 +157,10 @@ def read(clock: Clock, began: float, ended: float, load: float, artifact: Artifa
     passes = begins - clock.marks[starts[0]][1] if len(starts) > 1 else 0.0
     tokens = sum(count for _, count in ticks)
     phased = "rollouts" in artifact.settings
-    timed = [(sum(seconds for seconds, _ in ticks), tokens)] if phased else ticks[1:] or ticks
-    rest = [seconds for seconds, _ in ticks[1:]]
-    collect = max(0.0, ticks[0][0] - (sum(rest) / len(rest) if rest else ticks[0][0] / 2)) if phased and ticks else 0.0
+    last = ticks[len(ticks) // UPDATES :] if phased else []
+    timed = [(sum(seconds for seconds, _ in last), sum(count for _, count in last))] if phased else ticks[1:] or ticks
+    rest = [seconds for seconds, _ in last[1:]]
+    collect = max(0.0, last[0][0] - (fmean(rest) if rest else last[0][0] / 2)) if last else 0.0
     rates = tuple(seconds / count for seconds, count in timed if count)
     peak = on_gpu or artifact.cost["peak_rss"]
     return Rehearsed(load, begins - began - passes, passes, rates, collect, ended - ends, tokens, ended - began, peak)
