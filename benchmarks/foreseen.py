@@ -51,7 +51,7 @@ RECIPES: Mapping[str, tuple[str, str]] = {
     "labels and an evaluation": (
         f"model: {{new: tiny}}\n{WORLD}\nstages:",
         f"{BASE}\n{LABEL}\n  measured: {{method: evaluate, models: [base, sft], "
-        "evals: [overall, heldout, forgetting, diversity], count: 1500}}",
+        "evals: [overall, heldout, forgetting, diversity], count: 1500}",
     ),
 }
 PLAN = """

@@ -11,7 +11,6 @@ forecast by arithmetic (recipes/forecast/network.py), and said to be. Nothing he
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
