@@ -56,10 +56,11 @@ def run(recipe: str, out: Path | str = "", overrides: Iterable[str] = (), progre
     return runner.run(checked, path, progress)
 
 
-def plan(recipe: str, out: Path | str = "", overrides: Iterable[str] = ()) -> "list[Forecast]":
-    """What `run` would do: each stage, why it would run, and estimates. Writes nothing."""
+def plan(recipe: str, out: Path | str = "", overrides: Iterable[str] = (), rehearse: bool = True) -> "list[Forecast]":
+    """What `run` would do: each stage, why it would run, and estimates. `rehearse` measures stages in miniature here, which takes some
+    seconds; otherwise they are forecast by arithmetic. Writes nothing into `out`."""
     from tutelage.recipes import plan as planning
     from tutelage.recipes import recipe as recipes
 
     checked = recipes.load(recipe, overrides)
-    return planning.forecast(checked, Path(out) if out else Path("runs") / checked.name)
+    return planning.forecast(checked, Path(out) if out else Path("runs") / checked.name, rehearsing=rehearse)

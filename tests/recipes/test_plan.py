@@ -4,7 +4,10 @@ import pytest
 
 from tests.recipes.pages import folder_model, page
 from tutelage.core.run import Run
-from tutelage.recipes.plan import Forecast, Network, fitting, forecast, memory_of, operations
+from tutelage.recipes.forecast.labor import labels
+from tutelage.recipes.forecast.network import Network, memory_of, operations
+from tutelage.recipes.forecast.show import notes, table
+from tutelage.recipes.plan import Forecast, fitting, forecast
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
 
@@ -75,10 +78,49 @@ def test_what_costs_more_is_said_to():
     more = tokens("stages.preferences.overlap=2", "stages.sft.epochs=3", "stages.ppo.updates=12", "stages.evaluate.models=[sft,ppo]")
     assert more["preferences"] == usual["preferences"], "an answer is sampled once, whoever judges it"
     assert more["reward_model"] == 2 * usual["reward_model"] and more["dpo"] == 2 * usual["dpo"]
-    assert more["sft"] == 3 * usual["sft"] and more["ppo"] == 2 * usual["ppo"] and more["evaluate"] == usual["evaluate"] / 3
+    assert more["sft"] == 3 * usual["sft"] and more["ppo"] == 2 * usual["ppo"]
+    assert more["evaluate"] < usual["evaluate"] * 2 / 5, "two of five policies, and base, which never stops, is none of them"
 
 
-def test_files_are_sized_by_their_bytes(tmp_path):
-    (tmp_path / "shown.jsonl").write_text('{"prompt": "Hi?", "completion": "Good day."}\n' * 100)
-    small = load("instructgpt", ["model.new=nano", f"inputs.demonstrations={tmp_path}/shown.jsonl", "stages.sft.epochs=2"])
-    assert row(small, "sft").tokens == 2 * (tmp_path / "shown.jsonl").stat().st_size // 4
+def test_files_are_sized_by_their_rows_and_what_a_policy_says_by_what_it_learnt_from(tmp_path):
+    (tmp_path / "shown.jsonl").write_text('{"prompt": "Hi?", "completion": "Good day."}\n' * 200)
+    given = ["model.new=nano", f"inputs.demonstrations={tmp_path}/shown.jsonl", "stages.sft.epochs=20", "stages.sft.step_tokens=64"]
+    few = load("instructgpt", [*given, "stages.sft.ptx=null"])
+    # No tokenizer is there yet: three bytes a token, four marks around the prompt and an end; a twentieth is held out.
+    row_tokens = 3 / 3 + 4 + 9 / 3 + 1
+    assert row(few, "sft").tokens == pytest.approx(20 * 200 * 0.95 * row_tokens, rel=0.01)
+    assert row(few, "preferences").tokens == 64 * 4 * 4, "answers are as long as those of the demonstrations"
+    assert row(load("instructgpt", [*given, "stages.preferences.policy=base"]), "preferences").tokens == 64 * 4 * 64, "or max_tokens long"
+    assert row(load("instructgpt", [*given, "stages.sft.steps=7", "stages.sft.ptx=null"]), "sft").tokens == 7 * 64
+
+
+def test_people_are_counted_and_paid_as_their_page_says(tmp_path):
+    asked = ["model.new=nano", "stages.preferences.by=people", "stages.preferences.overlap=3"]
+    (said,) = (r.people for r in forecast(load("instructgpt", asked), Path("/nowhere/at/all")) if r.people)
+    hours = 64 * 3 * 37 / 3600
+    assert f"{64 * 3} labels x 37 s = {hours:.1f} hours x $15 = ${hours * 15:.0f} (a usual wage" in said
+    page_ = tmp_path / "study.yaml"
+    page_.write_text(
+        "schema: 1\ntitle: T\npay_per_hour: 20\ncurrency: €\npeople: [{name: admin, role: admin}, {name: a}, {name: b}, {name: c}]\n"
+    )
+    rows = forecast(load("instructgpt", [*asked, f"stages.preferences.study={page_}"]), Path("/nowhere/at/all"))
+    assert f"x €20 = €{hours * 20:.0f} ({page_}'s wage" in notes(rows)[0]
+    report = load("instructgpt", ["model.new=nano", "stages.evaluate.by=people", "stages.evaluate.ask=10"])
+    assert labels(report, report.steps["evaluate"]) == 2 * 10 * 4, "four policies beside the first, and two questions each"
+
+
+def test_a_forecast_shows_ranges_and_how_it_was_made(tmp_path):
+    step = load(page(tmp_path, PAGE.replace("MEMORY", "null"))).steps["sft"]
+    shown = table([Forecast(step, "new", 1000, 100.0, 2**30, "rehearsed", 0.25), Forecast(step, "", None, 0.0, None)])
+    cells = [list(column.cells) for column in shown.columns]
+    assert cells[4] == ["1:20 to 2:05", "", "1:20 to 2:05"] and cells[5][0] == "0.91 to 1.10 GiB" and cells[7] == ["rehearsed", "", ""]
+
+
+def test_only_what_differs_in_length_is_taken_from_an_earlier_run(tmp_path):
+    path = page(tmp_path, folder_model(tmp_path))
+    run(load(path), tmp_path / "run")
+    longer, other = (
+        next(r for r in forecast(load(path, [way]), tmp_path / "run") if r.step.name == "twin")
+        for way in ("stages.twin.steps=60", "stages.twin.rate=9.0")
+    )
+    assert longer.how == "made here" and other.how == "arithmetic"

@@ -18,7 +18,8 @@ from tutelage.models.adapters import Lora
 from tutelage.models.quantized import quantize
 from tutelage.models.roles import causal
 from tutelage.models.sampler import Sampler, Sampling
-from tutelage.recipes.plan import Forecast, Network, fitting, memory_of
+from tutelage.recipes.forecast.network import Network, memory_of
+from tutelage.recipes.plan import Forecast, fitting
 from tutelage.recipes.recipe import load
 
 pytest.importorskip("bitsandbytes")

@@ -11,7 +11,7 @@ from rich.table import Table
 from tutelage.cli import screen
 from tutelage.recipes.cost import forget_peak
 from tutelage.recipes.decisions import available_bytes, cores, decide
-from tutelage.recipes.plan import operations_per_second
+from tutelage.recipes.forecast.network import operations_per_second
 
 GIB = 2**30
 KERNELS = {

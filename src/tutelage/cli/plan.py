@@ -9,20 +9,24 @@ from tutelage.cli import screen
 from tutelage.recipes import base
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
+from tutelage.recipes.forecast import show
 
 
 def command(
     recipe: Annotated[str, typer.Argument(help="A built-in recipe or a file ending in .yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[PATH=VALUE]...", help="Settings, by their path.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory; runs/RECIPE if not given.")] = None,
+    rehearse: Annotated[bool, typer.Option(help="Measure the stages in miniature here, some seconds; else by arithmetic.")] = True,
     offline: screen.Offline = False,
 ) -> None:
     """Show what would run and why, with estimates of tokens, time and memory."""
     checked = recipes.load(recipe, overrides or [])
     out = out or Path("runs") / checked.name
     checked = base.looked_up(checked, out, screen.note)
-    rows = planning.forecast(checked, out)
-    screen.out.print(planning.table(rows))
+    rows = planning.forecast(checked, out, rehearsing=rehearse, say=screen.note)
+    screen.out.print(show.table(rows))
+    for line in show.notes(rows):
+        screen.out.print(line)
     for row in rows:
         if row.remark:
             screen.notes.print(row.remark, soft_wrap=True, markup=False)

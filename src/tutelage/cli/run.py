@@ -12,6 +12,7 @@ from tutelage.recipes import base, rows, runner
 from tutelage.recipes import plan as planning
 from tutelage.recipes import recipe as recipes
 from tutelage.recipes.door import Address, Door
+from tutelage.recipes.forecast import show
 
 LONG = 600.0
 """Seconds of work from which on the plan is shown first."""
@@ -50,7 +51,7 @@ def perform(checked: recipes.Recipe, out: Path, inexact: bool = False, strict: b
     rows.check_rows(checked, [row.step for row in forecast if row.why])
     planning.check_memory(checked, forecast)
     if sum(row.seconds or 0.0 for row in forecast) > LONG:
-        screen.notes.print(planning.table(forecast))
+        screen.notes.print(show.table(forecast))
     if any(row.why for row in forecast):
         checked = base.fetched(checked, screen.note)  # before the live line begins, which the hub's own bars would break
     with screen.progress() as shown:

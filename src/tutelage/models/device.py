@@ -64,3 +64,14 @@ def finished(device: torch.device) -> None:
     """Wait until `device` has done all it was asked for: before a clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def forget_peak() -> None:
+    """Let this process's GPU, if it has one, measure its peak memory anew."""
+    if chosen() == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_bytes() -> int:
+    """Of this process's GPU since then: what torch took from it; 0 without one."""
+    return torch.cuda.max_memory_reserved() if chosen() == "cuda" else 0

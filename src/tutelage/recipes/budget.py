@@ -6,7 +6,7 @@ learns from whole files, so only the number of updates and of answers is taken f
 
 from dataclasses import dataclass
 
-from tutelage.recipes.sources import Input, Model
+from tutelage.recipes.sources import Model
 
 
 @dataclass(frozen=True)
@@ -32,24 +32,9 @@ BUDGETS = {
     "tiny": Budget(1_600_000, 400_000, 6000, 80, 3000, 300, 128),
     "small": Budget(6_000_000, 800_000, 6000, 80, 3000, 300, 128),
 }
-PROMPT = 16
-"""Tokens of a prompt, for estimates."""
-HELD_OUT = 40_000
-"""Tokens of text and demonstrations that every model is measured on, for estimates."""
 GIVEN = Budget(1_600_000, 400_000, 1200, 48, 200, 100, 64)
 
 
 def budget(model: Model) -> Budget:
     """The budget of a recipe's model."""
     return BUDGETS[model.new.new] if model.new else GIVEN
-
-
-def answer_tokens(longest: int) -> int:
-    """What an answer that is cut at `longest` tokens may have, for estimates: models end half way, before they learn to be brief."""
-    return max(1, longest // 2)
-
-
-def file_tokens(source: Input) -> int:
-    """What a file may have, by its size alone, for estimates: four letters a token, and what compression saves."""
-    saved = {".gz": 4, ".parquet": 3}.get(source.path.suffix, 1)
-    return source.path.stat().st_size * saved // 4

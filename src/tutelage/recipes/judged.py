@@ -18,7 +18,6 @@ from tutelage.feedback.filters import Consumed, Filter
 from tutelage.feedback.signals import Preference
 from tutelage.feedback.store import Store
 from tutelage.recipes import material
-from tutelage.recipes.budget import file_tokens
 from tutelage.recipes.reference import read_once
 from tutelage.recipes.sources import STORES, Input
 from tutelage.recipes.stage import Context, Judging
@@ -33,13 +32,34 @@ def filter_of(preferences: Preferences) -> Filter:
     return preferences if isinstance(preferences, Filter) else Filter(preferences)
 
 
-def expected_tokens(context: Context, preferences: Preferences, epochs: int) -> int | None:
+@dataclass(frozen=True)
+class Amount:
+    """How much is learnt from, and how much of it in one step."""
+
+    batch: int
+    epochs: int
+    steps: int | None
+    """Of optimization; None: what the epochs take."""
+    whole_epochs: bool = False
+    """No step holds annotations of two epochs."""
+    order: int = 0
+    """Of what is drawn from the run's seed, which one."""
+
+
+def expected_tokens(context: Context, preferences: Preferences, amount: Amount, split: str) -> int | None:
     """About how many tokens are learnt from; None where a stage doesn't tell."""
     name = filter_of(preferences).from_
     if name in context.inputs:
-        return epochs * file_tokens(context.inputs[name])
-    judge = context.stages.get(name)
-    return epochs * judge.judged_tokens(context) if isinstance(judge, Judging) else None
+        size = context.size(name, "preferences")
+        rows, tokens = (round(n * (0.9 if split == "label" else 1.0)) for n in (size.rows, size.tokens))
+    else:
+        judge = context.stages.get(name)
+        if not isinstance(judge, Judging):
+            return None
+        rows, tokens = judge.judged_rows(context), judge.judged_tokens(context)
+    if amount.steps is None:
+        return amount.epochs * tokens
+    return round(amount.steps * min(amount.batch, rows) * tokens / max(rows, 1))
 
 
 def consumed(work: Work, preferences: Preferences, side: str = "label") -> tuple[list[Annotation], dict[str, Any]]:
@@ -107,20 +127,6 @@ def _tree(annotation: Annotation, render: Renderer, objective: str) -> Tree | No
         return None
     columns: Mapping[str, Any] = {"preferences": tuple(pairs), "weight": annotation.weight}
     return render.tree(annotation.prompt, annotation.responses, where=f"annotation {annotation.id}", **columns)
-
-
-@dataclass(frozen=True)
-class Amount:
-    """How much is learnt from, and how much of it in one step."""
-
-    batch: int
-    epochs: int
-    steps: int | None
-    """Of optimization; None: what the epochs take."""
-    whole_epochs: bool = False
-    """No step holds annotations of two epochs."""
-    order: int = 0
-    """Of what is drawn from the run's seed, which one."""
 
 
 def learn(work: Work, engine: Engine, trees: Sequence[Tree], amount: Amount, every: int, shown: Sequence[str]) -> int:

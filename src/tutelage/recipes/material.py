@@ -35,7 +35,7 @@ def first_turn(prompt: Prompt) -> str:
 def documents(source: Input, tokens: int, side: str = "sft") -> list[Document]:
     """Text to learn from. `tokens` bounds what the built-in world writes; a file is taken whole (`all`), or but for what is held out."""
     if source.synthetic is not None:
-        return text.documents("train", tokens, source.seed)
+        return text.documents("train", tokens if source.most is None else min(tokens, 64 * source.most), source.seed)
     given = _given(source, readers.documents(source.path))
     return [d for d in given if side in ("all", split_of(d.id, 0, DEMONSTRATIONS))]
 
@@ -51,7 +51,7 @@ def held_out_documents(source: Input) -> list[Document]:
 def demonstrations(source: Input, tokens: int, side: str = "sft") -> list[Demonstration]:
     """Demonstrations to imitate; of a file `all`, or those that nothing measures on."""
     if source.synthetic is not None:
-        return village_demonstrations.demonstrations(tokens, source.seed)
+        return village_demonstrations.demonstrations(tokens if source.most is None else min(tokens, 33 * source.most), source.seed)
     return _sided(source, side)
 
 
@@ -64,7 +64,7 @@ def held_out_demonstrations(source: Input) -> list[Demonstration]:
 
 def prompts(source: Input, side: str, seed: int) -> list[Prompt]:
     """The prompts of one split: label, rl or eval; or all of them."""
-    given = items.prompts(None, source.seed) if source.synthetic else unique(_given(source, readers.prompts(source.path)))
+    given = items.prompts(source.most, source.seed) if source.synthetic else unique(_given(source, readers.prompts(source.path)))
     found = [prompt for prompt in given if side in ("all", split_of(first_turn(prompt), seed, PROMPTS))]
     if not found:
         raise UserError(f"inputs.{source.name}: of {len(given)} prompts in {source.given} none falls into the split '{side}'; give more")
@@ -85,7 +85,7 @@ def _sided(source: Input, side: str) -> list[Demonstration]:
 
 
 def _given(source: Input, rows: Iterator[T]) -> list[T]:
-    found = list(rows)
+    found = list(islice(rows, source.most))
     if not found:
         raise UserError(f"inputs.{source.name}: {source.given} has no rows")
     return found

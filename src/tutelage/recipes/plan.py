@@ -1,57 +1,48 @@
-"""What a run would cost, roughly and before: tokens, seconds, memory.
+"""What a run would cost, before: tokens, seconds, memory, disk, people's work; each with how sure it is.
 
-    training   6 N operations per token (Kaplan et al. 2020, arXiv 2001.08361, section 2.1), reading 2 N; sampling, a word at a time,
-               is as slow as training. Each role that reads or trains counts.
-    memory     4 bytes per weight of each role (fewer where adapter.base is nf4 or int8), 12 more per trained weight (gradient and Adam's
-               two moments), activations; of a process, where weights are shared out among several (recipes/fitted.py)
+    tokens     of the data themselves (recipes/sizes.py)
+    seconds    of the stage in miniature, measured here (recipes/forecast/rehearsal.py), carried over to all its steps; with one and two
+    memory     layers, and from there to all of them by a straight line, where the model is too large to try as it is
 
-The machine's speed is measured by multiplying matrices for a fifth of a second. Where a stage of the same method was made in this run
-directory, its own tokens per second are used instead. Nothing here changes what is computed.
+Where this run directory has the same stage with nothing but its length changed, its own pace counts instead. What can't be rehearsed is
+forecast by arithmetic (recipes/forecast/network.py), and said to be. Nothing here changes what is computed.
 """
 
-import json
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from rich.table import Table
-
+from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
-from tutelage.core.progress import clock
 from tutelage.core.run import MANIFEST, Run
+from tutelage.engine.ranks import ranks
 from tutelage.recipes.decisions import Decisions, available_bytes, decide
-from tutelage.recipes.fitted import shares
+from tutelage.recipes.forecast.joining import Measured, measured
+from tutelage.recipes.forecast.labor import labor
+from tutelage.recipes.forecast.network import (
+    BITS,
+    Network,
+    memory_of,
+    micro_tokens,
+    network_of,
+    new_network,
+    operations,
+    training_speed,
+)
 from tutelage.recipes.recipe import Recipe, Step, context_of
+from tutelage.recipes.rows import reader_of
 from tutelage.recipes.runner import plan
-from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Billed, Foreseen
 
-SHARE = {"float32": 0.3, "bfloat16": 0.1}
-"""Of the speed of large matrices, what training of small models reaches."""
-RUNTIME = 0.65 * 2**30
-"""Bytes of Python and torch themselves."""
-MICRO_TOKENS = 4096
-BITS = {"nf4": 4.127, "int8": 8.0}
-"""A weight's, where adapter.base names its kind, scales included (models/quantized.py)."""
-REINFORCED = {"ppo": (4, 2), "grpo": (3, 1)}
-"""Traversals of a reading, and how many of them are trained; one less of both where PPO's value is a head on the policy's."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """As much of a model's shape as its cost needs."""
-
-    width: int
-    layers: int
-    ffn: int
-    vocabulary: int
-
-    @property
-    def parameters(self) -> int:
-        """Four attention matrices and three of the feed-forward layer in each layer; embeddings once."""
-        return self.layers * (4 * self.width**2 + 3 * self.width * self.ffn) + self.vocabulary * self.width
+LENGTHS = {"steps", "epochs", "updates", "count", "tokens", "seed", "pair_prompts", "probe_every", "probe_prompts"}
+"""Settings that say how long a stage lasts, and not how fast it goes."""
+SPREAD = {"rehearsed": 0.15, "made here": 0.1, "arithmetic": 0.7}
+"""Share of a stage's seconds that a forecast may be off by, beside what its lengths are: what was seen of several (docs/performance.md)."""
+LENGTH_SPREAD = 0.2
+"""The same of tokens that are sampled, or not counted by the model's own tokenizer."""
+MEMORY_SPREAD = {"rehearsed": 0.1, "made here": 0.1, "arithmetic": 0.3}
+KEPT = 8
+"""Bytes on disk of a token of an annotation."""
 
 
 @dataclass(frozen=True)
@@ -65,31 +56,75 @@ class Forecast:
     seconds: float | None
     memory: float | None
     """Bytes at its peak."""
+    how: str = ""
+    """rehearsed, made here (its own pace, as it went before), or arithmetic."""
+    spread: float = 0.0
+    """Share of `seconds` that it may be off by."""
+    disk: float | None = None
+    """Bytes that it leaves behind."""
+    people: str = ""
+    """What it asks of people."""
+    note: str = ""
+    """Why it was not rehearsed, where that was wanted."""
     bill: str = ""
     """What asking others may cost, in a sentence."""
     remark: str = ""
     """What was edited since it was made and doesn't make it stale, for people."""
 
 
-def forecast(recipe: Recipe, out: Path, strict: bool = False) -> list[Forecast]:
-    """Every stage of `recipe` in the run directory `out`, which need not exist. Raises UserError for another recipe's."""
+def forecast(
+    recipe: Recipe, out: Path, strict: bool = False, rehearsing: bool = False, say: Callable[[str], None] | None = None
+) -> list[Forecast]:
+    """Every stage of `recipe` in the run directory `out`, which need not exist. `rehearsing` measures stages in miniature, which takes
+    some seconds; otherwise what was measured before is not looked for either. Raises UserError for another recipe's directory."""
     opened = Run.view(out) if (out / MANIFEST).exists() else None
     items = plan(recipe, opened, strict)
     network = network_of(recipe.model) if any(item.made is None for item in items) else None
-    speed = 0.0
-    rows: list[Forecast] = []
-    known = {a.method: a.cost["tokens_per_s"] for a in opened.artifacts()} if opened else {}
-    for item in items:
-        tokens = tokens_of(recipe, item.step)
-        rate = known.get(item.step.method) or 0.0
-        if not rate and network and tokens and item.made is None:
-            speed = speed or training_speed(decide())
-            rate = speed / (operations(item.step) * network.parameters)
-        seconds = tokens / rate if tokens and rate else None
-        memory = memory_of(item.step, network) if network and item.made is None else None
-        bill = bill_of(recipe, item.step) if item.made is None else ""
-        rows.append(Forecast(item.step, item.why, tokens, 0.0 if item.made else seconds, memory, bill, item.remark))
-    return rows
+    known = {item.step.name: made for item in items if item.made is None and opened and (made := _alike(opened, item.step))}
+    wanted = frozenset(item.step.name for item in items if item.made is None)
+    rehearsed: dict[str, Measured | str] = {}
+    if rehearsing and wanted and network and ranks().size == 1:
+        rehearsed = measured(recipe, wanted, network, decide(), say or (lambda line: None))
+    rows = [_row(recipe, item.step, item.why, network, known.get(item.step.name), rehearsed.get(item.step.name)) for item in items]
+    return [
+        replace(row, remark=item.remark, bill="" if item.made else bill_of(recipe, item.step))
+        for row, item in zip(rows, items, strict=True)
+    ]
+
+
+def _alike(opened: Run, step: Step) -> Artifact | None:
+    """An artifact of the same stage that differs in how long it lasted alone."""
+    same = {name: value for name, value in step.settings.items() if name not in LENGTHS}
+    for made in opened.artifacts():
+        theirs = {name: value for name, value in made.settings.items() if name not in LENGTHS}
+        if made.method == step.method and made.stage == step.name and theirs == same and made.cost.get("tokens"):
+            return made
+    return None
+
+
+def _row(
+    recipe: Recipe, step: Step, why: str, network: Network | None, known: Artifact | None, rehearsed: Measured | str | None
+) -> Forecast:
+    """One stage's forecast by the best that is known of it."""
+    if not why:
+        return Forecast(step, why, tokens_of(recipe, step), 0.0, None)
+    tokens, note = tokens_of(recipe, step), rehearsed if isinstance(rehearsed, str) else ""
+    rate, memory = known.cost["tokens_per_s"] if known else 0.0, memory_of(step, network) if network else None
+    seconds, how, spread = (tokens / rate if tokens and rate else None), "made here", 0.0
+    if known:
+        memory = known.cost["peak_rss"] if decide().device == "cpu" else memory
+    elif isinstance(rehearsed, Measured):
+        seconds, memory, how, spread = rehearsed.seconds, rehearsed.memory, "rehearsed", rehearsed.spread
+    elif network:
+        seconds, how = _arithmetic(step, network, tokens, decide()), "arithmetic"
+    unsure = LENGTH_SPREAD if uncertain(recipe, step) else 0.0
+    spread = (SPREAD[how] ** 2 + spread**2 + unsure**2) ** 0.5
+    disk, asked = kept_bytes(step, network, tokens), people(recipe, step)
+    return Forecast(step, why, tokens, seconds, memory, how, spread, disk, asked, note)
+
+
+def _arithmetic(step: Step, network: Network, tokens: int | None, decisions: Decisions) -> float | None:
+    return tokens * operations(step) * network.parameters / training_speed(decisions) if tokens else None
 
 
 def tokens_of(recipe: Recipe, step: Step) -> int | None:
@@ -103,66 +138,27 @@ def bill_of(recipe: Recipe, step: Step) -> str:
     return step.stage.bill(context_of(recipe, step, lambda field: field)) if isinstance(step.stage, Billed) else ""
 
 
-def operations(step: Step) -> int:
-    """Per parameter and token that is counted."""
-    if step.method in REINFORCED:  # sampled, read by every role, trained in one or two
-        roles, trained = traversals(step)
-        return 6 + roles * 2 + trained * 6
-    if step.objective is not None:  # trained, and read by the reference
-        return 6 + 2
-    return 4 if step.stage.produces == "report" else 6
+def uncertain(recipe: Recipe, step: Step) -> bool:
+    """Does a policy sample what is counted, or was it counted without the model's tokenizer?"""
+    context = context_of(recipe, step, str)
+    if hasattr(step.stage, "sampling") or hasattr(step.stage, "rollouts"):
+        return True
+    kinds = {name: reader_of(step, field) for field, name in step.parents.items() if name in recipe.inputs}
+    return any(kind is not None and not context.size(name, kind).counted for name, kind in kinds.items())
 
 
-def traversals(step: Step) -> tuple[int, int]:
-    """Of a stage that reinforces: how many networks read, and train."""
-    shared = int(step.settings.get("value") == "shared")
-    roles, trained = REINFORCED[step.method]
-    return roles - shared, trained - shared
+def kept_bytes(step: Step, network: Network | None, tokens: int | None) -> float | None:
+    """Of what a stage leaves: weights in float32, or annotations."""
+    if step.stage.produces in ("model", "reward"):
+        return 4.0 * network.parameters if network else None
+    return float(KEPT * tokens) if step.stage.produces == "annotations" and tokens else None
 
 
-def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None, bits: float | None = None) -> float:
-    """Peak bytes of a stage."""
-    trains = step.stage.produces in ("model", "reward")
-    roles, trained = traversals(step) if step.method in REINFORCED else (networks(step), int(trains))
-    adapted = bool(step.settings.get("adapter")) if lora is None else lora
-    rows = micro or micro_tokens(step)
-    machine = asked_of(step)
-    weights = base_bytes(network, bits or bits_of(step)) * roles
-    training = (4.0 if machine.get("offload") else 12.0) * network.parameters * (0.02 if adapted else 1.0) * trained
-    layer = 20 * network.width + 4 * network.ffn
-    kept = network.layers * network.width + layer if machine.get("recompute") else network.layers * layer
-    return RUNTIME + (weights + training) / shares(machine.get("shard", "never")) + 4.0 * rows * kept * (1.0 if trains else 0.1)
-
-
-def bits_of(step: Step) -> float:
-    """Of a weight in the layers below a stage's adapter."""
-    adapter = step.settings.get("adapter")
-    return BITS.get(str(adapter.get("base")), 32.0) if isinstance(adapter, dict) else 32.0
-
-
-def base_bytes(network: Network, bits: float) -> float:
-    """Of the weights that one role reads; vectors of words are never kept in fewer than 32."""
-    words = network.vocabulary * network.width
-    return 4.0 * words + bits / 8 * (network.parameters - words)
-
-
-def networks(step: Step) -> int:
-    """How many a stage holds that doesn't reinforce. A reference of which only log-probabilities are wanted is none of its own."""
-    if step.objective is not None:
-        return 1 + any(need.endswith("@reference") and need != "logp@reference" for need in step.objective.needs)
-    return {"pretrain": 1, "sft": 1, "reward": 1, "label": 1}.get(step.method, 2)
-
-
-def micro_tokens(step: Step) -> int:
-    """Tokens of one forward and backward pass."""
-    given = asked_of(step).get("micro_tokens")
-    return given if isinstance(given, int) else MICRO_TOKENS
-
-
-def asked_of(step: Step) -> dict[str, Any]:
-    """What a stage says of the machine; nothing where it doesn't train."""
-    machine = step.settings.get("machine")
-    return machine if isinstance(machine, dict) else {}
+def people(recipe: Recipe, step: Step) -> str:
+    """Labels, hours and pay, of a stage that asks people."""
+    if step.settings.get("by") != "people":
+        return ""
+    return labor(recipe, step)
 
 
 def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:
@@ -177,81 +173,26 @@ def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:
 
 
 def fitting(recipe: Recipe, row: Forecast, limit: float) -> list[str]:
-    """Settings, each alone, with which the stage fits: shorter micro-batches, adapters, a smaller new model, more memory."""
+    """Settings, each alone, with which the stage fits: shorter micro-batches, adapters, a smaller new model, more memory. Arithmetic
+    says by what share each of them lowers the forecast."""
     step, network = row.step, network_of(recipe.model)
     assert network and row.memory
+    known = row.memory / memory_of(step, network)
+
+    def fits(arithmetic: float) -> bool:
+        return known * arithmetic <= limit
+
     ways: list[str] = []
     if "machine" in step.settings:
-        sizes = [n for n in (2048, 1024, 512, 256) if n < micro_tokens(step) and memory_of(step, network, micro=n) <= limit]
+        sizes = [n for n in (2048, 1024, 512, 256) if n < micro_tokens(step) and fits(memory_of(step, network, micro=n))]
         ways += [f"stages.{step.name}.machine.micro_tokens={n}" for n in sizes[:1]]
-    if "adapter" in step.settings and memory_of(step, network, lora=True) <= limit:
+    if "adapter" in step.settings and fits(memory_of(step, network, lora=True)):
         ways.append(f"stages.{step.name}.adapter={{}}")
-    elif "adapter" in step.settings and memory_of(step, network, lora=True, bits=BITS["nf4"]) <= limit:
+    elif "adapter" in step.settings and fits(memory_of(step, network, lora=True, bits=BITS["nf4"])):
         ways.append(f"stages.{step.name}.adapter={{base: nf4}}")
     if recipe.model.new:
         smaller = {"small": ("tiny", "nano"), "tiny": ("nano",), "nano": ()}[recipe.model.new.new]
-        ways += [f"model.new={size}" for size in smaller if memory_of(step, new_network(size)) <= limit]
+        ways += [f"model.new={size}" for size in smaller if fits(memory_of(step, new_network(size)))]
     if recipe.memory and row.memory <= available_bytes():
         ways.append(f"memory={row.memory / 2**30 + 0.05:.1f}")
     return ways[:3]
-
-
-def network_of(model: Model) -> Network | None:
-    """From the size of a new model or a folder's config.json; None for a model that is not on this machine yet."""
-    if model.new:
-        return new_network(model.new.new)
-    if model.path is None:
-        return None
-    whole: dict[str, Any] = json.loads((model.path / "config.json").read_text())
-    config = whole.get("text_config") or whole  # an image-text model is trained as its language part
-    width = config.get("hidden_size") or config.get("n_embd")
-    layers = config.get("num_hidden_layers") or config.get("n_layer")
-    if not width or not layers:
-        return None
-    return Network(width, layers, config.get("intermediate_size") or 4 * width, config.get("vocab_size") or 0)
-
-
-def new_network(size: str) -> Network:
-    """Of a size by name, with the built-in world's 1,024 words."""
-    from tutelage.models.create import SIZES
-
-    dimensions = SIZES[size]
-    return Network(dimensions.width, dimensions.layers, dimensions.hidden, 1024)
-
-
-def training_speed(chosen: Decisions) -> float:
-    """Operations per second that training may reach here."""
-    return SHARE[chosen.dtype] * operations_per_second(chosen)
-
-
-def operations_per_second(chosen: Decisions) -> float:
-    """Floating-point operations of large matrices as this run multiplies them, measured for a fifth of a second."""
-    import torch
-
-    from tutelage.models.device import finished, here
-
-    torch.set_num_threads(chosen.threads)
-    device, side = here(chosen.device), 4096 if chosen.device == "cuda" else 512
-    a = torch.ones((side, side), dtype=torch.bfloat16 if chosen.dtype == "bfloat16" else torch.float32, device=device)
-    float((a @ a).sum())  # the first call sets threads up
-    began, done = time.perf_counter(), 0
-    while time.perf_counter() - began < 0.2:
-        torch.mm(a, a)
-        finished(device)
-        done += 1
-    return done * 2 * side**3 / (time.perf_counter() - began)
-
-
-def table(rows: Sequence[Forecast]) -> Table:
-    """For people: a row for each stage, then the sums."""
-    made = Table("stage", "method", "why", "tokens", "time", "memory", box=None, header_style="bold")
-    for row in rows:
-        tokens = f"{row.tokens:,}" if row.tokens else "?"
-        memory = f"{row.memory / 2**30:.2f} GiB" if row.memory else "?"
-        cost = (tokens, f"about {clock(row.seconds)}" if row.seconds else "?", memory) if row.why else ("", "", "")
-        made.add_row(row.step.name, row.step.method, row.why or "whole", *cost)
-    known = [row.seconds for row in rows if row.why and row.seconds]
-    if known:
-        made.add_row("together", "", "", "", f"about {clock(sum(known))}", "")
-    made.caption = "\n".join(row.bill for row in rows if row.bill) or None
-    return made

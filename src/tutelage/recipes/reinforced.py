@@ -33,7 +33,7 @@ from tutelage.objectives.objective import Objective
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material, served
 from tutelage.recipes.beside import Ptx, text_beside
-from tutelage.recipes.budget import PROMPT, answer_tokens, budget
+from tutelage.recipes.budget import budget
 from tutelage.recipes.probing import answers_and_scores, gold
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import Machine, TooLong, base_of, begin, fitting, frozen, learner, leave, note_voice, policy_of, renderer
@@ -124,9 +124,14 @@ class Reinforced:
             served.check(self.sampler, self.adapter, self.updates or budget(context.model).updates, context)
 
     def expected_tokens(self, context: Context) -> int:
-        phase, answers = self.rollouts, self.rollouts.samples * answer_tokens(self.max_tokens)
-        update = phase.epochs * phase.prompts * (PROMPT + answers) + phase.steps * (self.ptx.tokens if self.ptx else 0)
-        return (self.updates or budget(context.model).updates) * update
+        phase, asked = self.rollouts, context.size(self.prompts, "prompts").prompt
+        tree = asked + phase.samples * context.answer(self.init, self.max_tokens)
+        update = phase.epochs * phase.prompts * tree + phase.steps * (self.ptx.tokens if self.ptx else 0)
+        return round(self.expected_updates(context) * update)
+
+    def expected_updates(self, context: Context) -> int:
+        """Rounds of sampling and learning."""
+        return self.updates or budget(context.model).updates
 
     def judge(self, work: Work, policy: Role) -> dict[str, Role]:
         """The reward model as a role: an adapter of the policy's base where it was learnt as one on the same weights, else a network of its

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -65,6 +65,8 @@ class Input:
     given: str
     """As the recipe writes it."""
     seed: int = 0
+    most: int | None = None
+    """Rows that are read at most: a rehearsal's (recipes/forecast/miniature.py); None: all."""
 
     @property
     def synthetic(self) -> str | None:
@@ -79,6 +81,8 @@ class Input:
     @cached_property
     def hash(self) -> str:
         """Of the file's content (of a store: of its annotations), or of the source's name, seed and revision."""
+        if self.most is not None:
+            return digest(["part", replace(self, most=None).hash, self.most])
         if self.synthetic is not None:
             return digest(["synthetic", self.synthetic, self.seed, SYNTHETIC_REVISION])
         if self.path.suffix in STORES:

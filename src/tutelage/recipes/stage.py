@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from tutelage.core.errors import UserError
 from tutelage.core.settings import closest
+from tutelage.recipes.sizes import Size, size_of
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.work import Work
 
@@ -51,6 +52,21 @@ class Context:
     """Built from the stage's settings where `method` names an objective, else None."""
     place: Callable[[str], str]
     """From a setting's path to its file, line and full path."""
+
+    def size(self, name: str, kind: str) -> Size:
+        """Of the input `name`, read as rows of a kind."""
+        return size_of(self.inputs[name], kind, self.model)
+
+    def answer(self, policy: str, longest: int) -> float:
+        """Tokens that an answer of the stage `policy` is expected to have: as the demonstrations have that it, or what it was made from,
+        learnt from; `longest` where there are none."""
+        stage = self.stages.get(policy)
+        while stage is not None:
+            if (data := getattr(stage, "data", None)) in self.inputs and hasattr(stage, "train_history"):
+                size = self.size(str(data), "demonstrations")
+                return min(float(longest), size.response) if size.response else float(longest)
+            stage = self.stages.get(getattr(stage, "init", ""))
+        return float(longest)
 
     def fault(self, field: str, sentence: str) -> UserError:
         """An error about the setting `field` ("evals.2"), for the stage to raise."""
@@ -101,7 +117,7 @@ class Foreseen(Protocol):
     """What a stage may have besides, so that `tutelage plan` can tell its cost."""
 
     def expected_tokens(self, context: Context) -> int | None:
-        """About how many tokens its ticks will count; None where nothing is known. Looks at settings and sizes of files only."""
+        """About how many tokens its ticks will count; None where nothing is known. Looks at settings and sizes of inputs only."""
         ...
 
 
@@ -111,6 +127,10 @@ class Judging(Protocol):
 
     def judged_tokens(self, context: Context) -> int:
         """About how many tokens all annotations have, each with its prompt."""
+        ...
+
+    def judged_rows(self, context: Context) -> int:
+        """How many annotations."""
         ...
 
 

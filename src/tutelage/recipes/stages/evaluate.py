@@ -22,9 +22,10 @@ from tutelage.evals.subject import Artifact as Subject
 from tutelage.evals.suite import Measured
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import asked, people
-from tutelage.recipes.budget import HELD_OUT, answer_tokens, budget
+from tutelage.recipes.budget import budget
 from tutelage.recipes.comparing import Judged, judged_by_people, page_for
 from tutelage.recipes.lineage import of_study
+from tutelage.recipes.material import HELD_OUT_DEMONSTRATIONS, HELD_OUT_DOCUMENTS, PROMPTS
 from tutelage.recipes.sources import Input, Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.subjects import Subjects, measured_on
@@ -105,9 +106,30 @@ class Evaluate:
                 raise context.fault("study", f"{self.study} asks questions of its own; here the questions are the stage's, take them out")
 
     def expected_tokens(self, context: Context) -> int:
-        count = self.count or budget(context.model).answered_prompts
-        # Twice: answers to held-out questions, several answers to some prompts, the best of four of a parent, pairs.
-        return len(self.models) * (2 * count * answer_tokens(self.sampling.max_tokens) + HELD_OUT)
+        """Answers, a third as many to recombinations, and what perplexity is measured on; other evals' answers are fewer."""
+        policies = [name for name in self.models if name == "model" or context.stages[name].produces == "model"]
+        shown = (("text", self.text, "documents"), ("demonstrations", self.demonstrations, "demonstrations"))
+        most = {"text": HELD_OUT_DOCUMENTS, "demonstrations": HELD_OUT_DEMONSTRATIONS}
+        read = 0.0
+        for kind, name, rows in shown:
+            if name is not None and name in context.inputs:
+                size = context.size(name, rows)
+                held = most[kind] if context.inputs[name].synthetic is not None else min(most[kind], 0.05 * size.rows)
+                read += held * (size.prompt + size.response)
+        count = self.expected_prompts(context) * (4 / 3 if self.in_village(context) else 1)
+        return round(sum(count * context.answer(name, self.sampling.max_tokens) + read for name in policies))
+
+    def expected_prompts(self, context: Context) -> int:
+        """Answered by each policy."""
+        if self.prompts is None or self.prompts not in context.inputs:
+            return 0
+        there = round(context.size(self.prompts, "prompts").rows * PROMPTS["eval"])
+        return min(self.count or budget(context.model).answered_prompts, there)
+
+    def in_village(self, context: Context) -> bool:
+        """Are the prompts those of the built-in world, whose truth is known?"""
+        given = context.inputs.get(self.prompts or "")
+        return given is not None and given.synthetic is not None
 
     def page_says(self) -> dict[str, Any] | None:
         return asked.said_now(self.study, page_for(self.overlap, 0)) if self.by == "people" else None

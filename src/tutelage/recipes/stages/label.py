@@ -27,7 +27,7 @@ from tutelage.feedback.store import Store
 from tutelage.models.sampler import Sampler
 from tutelage.models.sampling import Sampling
 from tutelage.recipes import asked, asking, material, people
-from tutelage.recipes.budget import PROMPT, answer_tokens, budget
+from tutelage.recipes.budget import budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context
 from tutelage.recipes.training import TooLong, fitting, speaker
@@ -103,17 +103,32 @@ class Label:
             raise context.fault("overlap", f"there are {self.crowd.people} annotators, not {self.overlap}")
 
     def expected_tokens(self, context: Context) -> int:
-        return self._prompts(context.model) * self.responses * answer_tokens(self.sampling.max_tokens)
+        return round(self.expected_prompts(context) * self.responses * context.answer(self.policy, self.sampling.max_tokens))
 
     def bill(self, context: Context) -> str:
         """What asking a judge may cost, for people; empty where nobody is asked by URL."""
         if not self.judge:
             return ""
-        answers = self.responses * answer_tokens(self.sampling.max_tokens)
-        return asking.bill(context.name, self.judge, self._prompts(context.model), PROMPT + answers)
+        prompts = self.expected_prompts(context)
+        read = context.size(self.prompts, "prompts").prompt + self.expected_tokens(context) / prompts
+        return asking.bill(context.name, self.judge, prompts, round(read))
 
     def judged_tokens(self, context: Context) -> int:
-        return (2 if self.judge else self.overlap) * (self._prompts(context.model) * PROMPT + self.expected_tokens(context))
+        asked = self.expected_prompts(context) * context.size(self.prompts, "prompts").prompt
+        return round(self._each * (asked + self.expected_tokens(context)))
+
+    def judged_rows(self, context: Context) -> int:
+        return self._each * self.expected_prompts(context)
+
+    @property
+    def _each(self) -> int:
+        """Annotations of a prompt: a judge by URL is asked in both orders."""
+        return 2 if self.judge else self.overlap
+
+    def expected_prompts(self, context: Context) -> int:
+        """As many as are wanted, or as fall into the split."""
+        there = round(context.size(self.prompts, "prompts").rows * material.PROMPTS[self.split])
+        return max(1, min(self._prompts(context.model), there))
 
     def _prompts(self, model: Model) -> int:
         return self.count or budget(model).judged_prompts

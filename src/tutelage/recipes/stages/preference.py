@@ -65,7 +65,11 @@ class Preference:
             raise context.fault("method", f"it reads a role {sorted(others)[0]!r}, but this stage has only the policy and its reference")
 
     def expected_tokens(self, context: Context) -> int | None:
-        return expected_tokens(context, self.preferences, self.epochs)
+        return expected_tokens(context, self.preferences, self._amount, self.split)
+
+    @property
+    def _amount(self) -> Amount:
+        return Amount(self.batch, self.epochs, self.steps, self.whole_epochs, self.order)
 
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences, self.split)
@@ -79,6 +83,6 @@ class Preference:
         policy = policy_of(work, self.machine, {"policy": role, **beginning(role, objective, self.adapter)}, words, self.adapter)
         engine = Engine(policy, objective, {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, (*objective.terms, "agree")
-        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps, self.whole_epochs, self.order), every, shown)
+        steps = learn(work, engine, trees, self._amount, every, shown)
         left = leave(work, policy, role, role.head)
         return {**left, **told, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}

@@ -18,7 +18,7 @@ from tutelage.models import create, tokenizer
 from tutelage.models.adapters import Adapter
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
-from tutelage.recipes.budget import budget, file_tokens
+from tutelage.recipes.budget import budget
 from tutelage.recipes.sources import Model
 from tutelage.recipes.stage import Context, measured_apart
 from tutelage.recipes.training import Machine, begin, context, learner, leave, policy_of, renderer
@@ -70,10 +70,12 @@ class Pretrain:
             raise context.fault("batch", "documents are counted, so say how long in epochs or steps")
 
     def expected_tokens(self, context: Context) -> int:
-        source = context.inputs[self.data]
-        if self.epochs and source.synthetic is None:
-            return self.epochs * file_tokens(source)
-        return self.tokens or budget(context.model).text_tokens
+        text, wanted = context.size(self.data, "documents"), self.tokens or budget(context.model).text_tokens
+        given = context.inputs[self.data].synthetic is None
+        epoch = text.tokens * (0.95 if self.split == "sft" else 1.0) if given else wanted
+        if self.steps:
+            return round(self.steps * (self.batch * text.response if self.batch else self.step_tokens))
+        return round(self.epochs * epoch) if self.epochs else wanted
 
     def run(self, work: Work) -> dict[str, Any]:
         tokens = self.tokens or budget(work.model).text_tokens

@@ -74,7 +74,11 @@ class Reward:
         measured_apart(self.split, context)
 
     def expected_tokens(self, context: Context) -> int | None:
-        return expected_tokens(context, self.preferences, self.epochs)
+        return expected_tokens(context, self.preferences, self._amount, self.split)
+
+    @property
+    def _amount(self) -> Amount:
+        return Amount(self.batch, self.epochs, self.steps, self.whole_epochs, self.order)
 
     def run(self, work: Work) -> dict[str, Any]:
         annotations, told = consumed(work, self.preferences, self.split)
@@ -86,7 +90,7 @@ class Reward:
         policy = policy_of(work, self.machine, {"policy": learner(model, self.adapter, work.seed, head)}, words, self.adapter)
         engine = Engine(policy, Objective(self.center), {"policy": self.rates}, self.machine.micro_tokens, ranks())
         every, shown = self.machine.checkpoint_every, ("preference", "agree")
-        steps = learn(work, engine, trees, Amount(self.batch, self.epochs, self.steps, self.whole_epochs, self.order), every, shown)
+        steps = learn(work, engine, trees, self._amount, every, shown)
         scale = self._scale(work, policy, head, trees, render)
         left = leave(work, policy, policy.roles["policy"], head)
         return {**left, **told, **scale, "annotations": len(annotations), "tied": len(annotations) - len(trees), "steps": steps}

@@ -21,7 +21,7 @@ from tutelage.objectives.mixture import with_text
 from tutelage.objectives.sft import SFT
 from tutelage.recipes import material
 from tutelage.recipes.beside import Ptx, text_beside
-from tutelage.recipes.budget import budget, file_tokens
+from tutelage.recipes.budget import budget
 from tutelage.recipes.judged import study_of
 from tutelage.recipes.stage import Context, Judging, measured_apart
 from tutelage.recipes.training import Machine, TooLong, begin, fitting, learner, leave, policy_of, renderer
@@ -81,11 +81,17 @@ class Sft:
     def expected_tokens(self, context: Context) -> int | None:
         judge = context.stage("data")
         if judge is not None:
-            return self.epochs * judge.judged_tokens(context) if isinstance(judge, Judging) else None
-        source = context.inputs[self.data]
-        written = self.tokens or budget(context.model).demonstration_tokens
-        epoch = file_tokens(source) if source.synthetic is None else written
-        return self.epochs * (epoch + epoch // self.step_tokens * (self.ptx.tokens if self.ptx else 0))
+            if not isinstance(judge, Judging):
+                return None
+            rows, epoch = judge.judged_rows(context), judge.judged_tokens(context)
+        else:
+            size = context.size(self.data, "demonstrations")
+            given, kept = context.inputs[self.data].synthetic is None, 0.95 if self.split == "sft" else 1.0
+            epoch = round(kept * size.tokens) if given else self.tokens or budget(context.model).demonstration_tokens
+            rows = max(1, round(epoch / max(size.prompt + size.response, 1.0)))
+        step = self.batch * epoch / rows if self.batch else self.step_tokens
+        steps = self.steps or self.epochs * max(1, epoch / step)
+        return round(steps * (step + (self.ptx.tokens if self.ptx else 0)))
 
     def run(self, work: Work) -> dict[str, Any]:
         model, words = begin(work, self.adapter)

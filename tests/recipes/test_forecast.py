@@ -1,0 +1,129 @@
+"""Rehearsals: what is shortened and what stays, that they are measured once, and that a line through two sizes gives the whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.recipes.pages import folder_model, page
+from tutelage.core.artifact import Artifact
+from tutelage.models import create, tokenizer, weights
+from tutelage.recipes.forecast import joining, rehearsal
+from tutelage.recipes.forecast.joining import Measured
+from tutelage.recipes.forecast.miniature import STEPS, UPDATES, miniature
+from tutelage.recipes.forecast.network import Network
+from tutelage.recipes.forecast.rehearsal import Clock, Rehearsed, read
+from tutelage.recipes.forecast.standin import stand_in
+from tutelage.recipes.plan import forecast
+from tutelage.recipes.recipe import load
+from tutelage.recipes.sizes import size_of
+from tutelage.recipes.sources import Input, Model, New
+
+NANO = ["model.new=nano"]
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tutelage" / "rehearsed"
+
+
+def test_a_miniature_is_short_and_otherwise_the_same() -> None:
+    recipe = load("instructgpt", NANO)
+    short = miniature(recipe, recipe.model, frozenset(recipe.steps))
+    assert list(short.steps) == list(recipe.steps)
+    ppo, small = recipe.steps["ppo"].settings, short.steps["ppo"].settings
+    differing = {name for name, value in small.items() if value != ppo[name]}
+    assert differing == {"updates", "max_tokens", "probe_prompts"} and small["updates"] == UPDATES
+    shown = size_of(recipe.inputs["demonstrations"], "demonstrations", recipe.model)
+    assert small["max_tokens"] == round(shown.response) < 64, "answers are as long as those that were shown"
+    assert short.steps["dpo"].settings["steps"] == STEPS and short.steps["evaluate"].settings["models"] == ["sft", "ppo", "reward_model"]
+
+
+def test_a_miniature_makes_only_what_is_wanted_and_what_it_is_made_from() -> None:
+    recipe = load("instructgpt", NANO)
+    assert list(miniature(recipe, recipe.model, frozenset({"dpo"})).steps) == ["base", "sft", "preferences", "dpo"]
+
+
+def test_people_and_rules_are_not_asked_in_a_miniature(tmp_path: Path, kept: Path) -> None:
+    changes = [*NANO, "stages.preferences.by=people", "stages.ppo.reward_model=tests.recipes.tiny_stages:refuse"]
+    recipe = load("instructgpt", [*changes[:2]])
+    short = miniature(recipe, recipe.model, frozenset({"reward_model"}))
+    found = rehearsal.rehearse(recipe, frozenset({"reward_model"}), joining_decisions(), 0, lambda line: None)
+    assert type(short.steps["preferences"].stage).__name__ == "Unasked" and isinstance(found["reward_model"], Rehearsed)
+
+
+def joining_decisions():
+    from tutelage.recipes.decisions import decide
+
+    return decide()
+
+
+def test_what_was_measured_is_kept_and_not_measured_again(tmp_path: Path, kept: Path) -> None:
+    said: list[str] = []
+    recipe = load("instructgpt", NANO)
+    first = forecast(recipe, tmp_path / "run", rehearsing=True, say=said.append)
+    assert {row.how for row in first} == {"rehearsed"} and not (tmp_path / "run").exists()
+    assert all(row.seconds and row.memory and row.spread for row in first)
+    again = forecast(recipe, tmp_path / "run", rehearsing=True, say=said.append)
+    assert [row.seconds for row in again] == [row.seconds for row in first] and len(said) == 1 and "8 stages" in said[0]
+    longer = forecast(load("instructgpt", [*NANO, "stages.ppo.updates=200"]), tmp_path / "run", rehearsing=True, say=said.append)
+    seconds = {row.step.name: row.seconds or 0.0 for row in first}
+    grown = {row.step.name: row.seconds or 0.0 for row in longer}
+    assert len(said) == 1 and grown["ppo"] > 10 * seconds["ppo"] and grown["sft"] == seconds["sft"]
+
+
+def test_a_clock_tells_preparation_from_steps_from_saving() -> None:
+    clock = Clock([("stage", 2.0, 0), ("tick", 3.0, 0), ("stage", 3.5, 0), ("tick", 5.5, 10), ("tick", 6.5, 10), ("tick", 7.7, 10)])
+    made = Artifact(stage="s", hash="0" * 64, method="dpo", settings={}, parents={}, cost={"peak_rss": 5})  # type: ignore[call-arg]
+    found = read(clock, 1.0, 9.0, 0.25, made, 0)
+    assert (found.load, found.before, found.passes, found.after, found.tokens) == (0.25, 1.0, 1.5, pytest.approx(1.3), 30)
+    assert found.steps == pytest.approx((0.1, 0.12)), "the first step, which is slower, isn't timed"
+
+
+def test_of_reinforcement_learning_the_last_round_is_timed_and_its_sampling_told_apart() -> None:
+    times = [("stage", 0.0, 0), ("tick", 9.0, 50), ("tick", 10.0, 50), ("tick", 13.0, 50), ("tick", 14.0, 50)]
+    made = Artifact(stage="s", hash="0" * 64, method="ppo", settings={"rollouts": {}}, parents={}, cost={"peak_rss": 5})  # type: ignore[call-arg]
+    found = read(Clock(times), 0.0, 15.0, 0.0, made, 7)
+    assert found.steps == (4.0 / 100,) and found.collect == 2.0 and found.peak == 7, "the first round warms everything up"
+
+
+def test_layers_are_a_line_through_one_and_two() -> None:
+    whole = joining._extended([Measured(3.0, 10e9, 0.1), Measured(5.0, 11e9, 0.1)], 32, 0.0)
+    assert whole.seconds == 3 + 31 * 2 and whole.memory == pytest.approx(joining.GROWS * (10e9 + 31e9))
+
+
+def test_a_model_without_weights_is_tried_by_a_stand_in_of_its_width(tmp_path: Path, kept: Path) -> None:
+    folder = tmp_path / "model"
+    words = tokenizer.words(["a", "b", "c"], 64)
+    weights.save(create.new(create.Dimensions(width=64, layers=5, heads=2), words, 0), words, folder)
+    made = stand_in(Model(path=folder), 2, tmp_path / "stand-in")
+    assert made.path is not None
+    config = json.loads((made.path / "config.json").read_text())
+    assert config["num_hidden_layers"] == 2 and config["hidden_size"] == 64
+    (folder / "model.safetensors").unlink()
+    network = Network(64, 5, 192, 64)
+    text = "schema: 1\nmodel: {}\ninputs: {{d: {}}}\nstages:\n  sft: {{method: sft, data: d}}\n"
+    (tmp_path / "d.jsonl").write_text('{"prompt": "a b", "completion": "c"}\n' * 60)
+    recipe = load(page(tmp_path, text.format(folder, tmp_path / "d.jsonl")))
+    assert joining._layers(recipe, network) == (5,) and joining._layers(recipe, Network(4096, 32, 14336, 128256)) == (1, 2)
+    (row,) = forecast(recipe, tmp_path / "run", rehearsing=True)
+    assert row.how == "rehearsed", row.note
+
+
+def test_what_cannot_be_tried_says_so_and_is_forecast_by_arithmetic(tmp_path: Path) -> None:
+    recipe = load("instructgpt", NANO)
+    why = joining._too_much(
+        miniature(recipe, recipe.model, frozenset(recipe.steps)), Network(16384, 126, 53248, 128256), joining_decisions(), 2
+    )
+    assert "2 layers of this model would need" in why
+    rows = forecast(load(page(tmp_path, folder_model(tmp_path))), tmp_path / "run", rehearsing=True)
+    assert {row.how for row in rows} == {"arithmetic"}, "stages of others have no shorter form that is known"
+
+
+def test_rows_are_counted_and_lengths_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps({"text": "x" * (30 if n % 2 else 60)}) + "\n" for n in range(5000)))
+    size = size_of(Input("t", str(path)), "documents", Model(new=New("nano")))
+    assert (size.rows, size.counted) == (5000, False) and 10 <= size.response <= 20
+    assert Input("t", str(path)).hash != Input("t", str(path), most=10).hash
