@@ -127,6 +127,8 @@ def tokens_of(recipe: Recipe, step: Step) -> int | None:
 
 def uncertain(recipe: Recipe, step: Step) -> bool:
     """Does a policy sample what is counted, or was it counted without the model's tokenizer?"""
+    if not isinstance(step.stage, Foreseen):
+        return False
     context = context_of(recipe, step, str)
     if hasattr(step.stage, "sampling") or hasattr(step.stage, "rollouts"):
         return True
