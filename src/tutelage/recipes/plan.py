@@ -140,6 +140,8 @@ def bill_of(recipe: Recipe, step: Step) -> str:
 
 def uncertain(recipe: Recipe, step: Step) -> bool:
     """Does a policy sample what is counted, or was it counted without the model's tokenizer?"""
+    if not isinstance(step.stage, Foreseen):
+        return False
     context = context_of(recipe, step, str)
     if hasattr(step.stage, "sampling") or hasattr(step.stage, "rollouts"):
         return True
