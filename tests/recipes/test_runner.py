@@ -191,13 +191,14 @@ def kill_and_compare(tmp_path, seeds):
     text = folder_model(tmp_path).replace(":Chain", ':Chain", pause: 0.02, steps: 8, word: "a')
     text = text.replace("{like: ppo, steps: 6}", "{like: ppo, steps: 9}").replace("init: twin", "init: twin, rate: 0.2")
     path = page(tmp_path, text)
-    run(load(path), tmp_path / "whole")
-    whole = weights(tmp_path / "whole")
+    began = time.monotonic()
+    assert not killed(path, tmp_path / "whole", 600)
+    took, whole = time.monotonic() - began, weights(tmp_path / "whole")
     for seed in seeds:
         out = tmp_path / f"killed-{seed}"
         kills = 0
         for n, u in enumerate(uniforms(200, "kills", seed)):
-            if not killed(path, out, 0.25 + 0.5 * u + 0.02 * n):
+            if not killed(path, out, took * (0.4 + 0.5 * u + 0.01 * n)):  # from within the imports to the last stages
                 break
             kills += 1
         assert kills >= 1

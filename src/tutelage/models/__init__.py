@@ -1,8 +1,9 @@
 """Networks, their roles, adapters and heads, and what writes with them.
 
-peft imports bitsandbytes where that is installed, and bitsandbytes then asks the package `kernels`, where there is one, for code from the
-hub: at the import, unasked. So that door is closed while it is imported, by whomever and whenever; what it says about the closed door is
-nobody's business.
+Two imports are watched, by whomever and whenever they are made. bitsandbytes asks the package `kernels`, where there is one, for code from
+the hub, unasked: that door is closed meanwhile, and what it says about the closed door is nobody's business. peft would import
+bitsandbytes for layers of its own, two seconds in each process; ours need none of them (models/quantized.py), so peft is told that it isn't
+there.
 """
 
 import logging
@@ -15,38 +16,40 @@ NAME = "bitsandbytes"
 
 
 class Behind:
-    """Loads bitsandbytes as its own loader does, with the door closed."""
+    """Loads a module as its own loader does, while another one can't be imported."""
 
-    def __init__(self, own: Loader) -> None:
-        self.own = own
+    def __init__(self, own: Loader, closed: str) -> None:
+        self.own, self.closed = own, closed
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.own.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        logger, there = logging.getLogger(f"{NAME}.backends.cpu.ops"), sys.modules.pop("kernels", None)
+        logger, there = logging.getLogger(f"{NAME}.backends.cpu.ops"), sys.modules.pop(self.closed, None)
         level = logger.level
         logger.setLevel(logging.ERROR)
-        sys.modules["kernels"] = None  # pyright: ignore[reportArgumentType]  (what Python itself takes for "can't be imported")
+        sys.modules[self.closed] = None  # pyright: ignore[reportArgumentType]  (what Python itself takes for "can't be imported")
         try:
             self.own.exec_module(module)
         finally:
             logger.setLevel(level)
-            del sys.modules["kernels"]
+            del sys.modules[self.closed]
             if there is not None:
-                sys.modules["kernels"] = there
+                sys.modules[self.closed] = there
 
 
 class Door:
-    """Finds bitsandbytes before others do."""
+    """Finds the two before others do."""
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        found = PathFinder.find_spec(name) if name == NAME else None
+    closed = {NAME: "kernels", "peft": NAME}
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        found = PathFinder.find_spec(name) if name in cls.closed else None
         if found is not None and found.loader is not None:
-            found.loader = Behind(found.loader)  # pyright: ignore[reportAttributeAccessIssue]  (what Python asks of a loader)
+            found.loader = Behind(found.loader, cls.closed[name])  # pyright: ignore[reportAttributeAccessIssue]  (what Python asks of it)
         return found
 
 
-if NAME not in sys.modules and not any(found is Door for found in sys.meta_path):
+if not any(found is Door for found in sys.meta_path):
     sys.meta_path.insert(0, Door)  # pyright: ignore[reportArgumentType]
