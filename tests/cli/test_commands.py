@@ -1,10 +1,12 @@
 """Every command through the real command line, on runs of tiny stages and on small real models."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
-from tests.cli.batch import command, commands
+from tests.cli.batch import command, commands, environment
 from tests.recipes.pages import HERE, folder_model, page
 
 RUN = ["run", "small.yaml", "--out", "out"]
@@ -209,3 +211,12 @@ def test_prove_sees_a_fault_in_an_objective_of_ones_own(tmp_path):
     )
     proved = command("prove", "mine:Mean", "--shape", "llama", folder=tmp_path)
     assert proved.code == 1 and "FAILS" in proved.out and "Traceback" not in proved.err
+
+
+def test_the_command_line_is_read_without_what_trains():
+    """Every command would wait for it: seconds."""
+    code = (
+        "import sys, tutelage.cli.app; sys.exit(' '.join({'transformers', 'peft', 'bitsandbytes', 'huggingface_hub'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

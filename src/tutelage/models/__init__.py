@@ -11,6 +11,7 @@ import sys
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+from typing import ClassVar
 
 NAME = "bitsandbytes"
 
@@ -41,7 +42,7 @@ class Behind:
 class Door:
     """Finds the two before others do."""
 
-    closed = {NAME: "kernels", "peft": NAME}
+    closed: ClassVar = {NAME: "kernels", "peft": NAME}
 
     @classmethod
     def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from torch import nn
 
 from tutelage.engine.ranks import ranks
-from tutelage.models.device import chosen, free_bytes, here
+from tutelage.models.device import free_bytes, here
 from tutelage.models.policy import Fit
 from tutelage.models.roles import Role, causal
 from tutelage.recipes.work import Work
@@ -43,12 +43,6 @@ def fitted(work: Work, asked: Asked, roles: Mapping[str, Role]) -> Fit:
     elif asked.shard == "always":
         work.progress.note(f"{work.name}: weights stay whole, there is one process (machine.shard: always)")
     return Fit(shard, asked.recompute, asked.offload, here(work.decisions.device) if shard else None)
-
-
-def shares(shard: str) -> int:
-    """Among how many processes a stage's weights would be shared out where they don't fit otherwise."""
-    together = ranks().size
-    return together if together > 1 and (shard == "always" or (shard == "auto" and chosen() == "cuda")) else 1
 
 
 def _shards(work: Work, asked: Asked, roles: Mapping[str, Role]) -> tuple[bool, str]:

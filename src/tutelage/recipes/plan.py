@@ -11,14 +11,13 @@ forecast by arithmetic (recipes/forecast/network.py), and said to be. Nothing he
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tutelage.core.artifact import Artifact
 from tutelage.core.errors import UserError
 from tutelage.core.run import MANIFEST, Run
 from tutelage.engine.ranks import ranks
 from tutelage.recipes.decisions import Decisions, available_bytes, decide
-from tutelage.recipes.forecast.joining import Measured, measured
-from tutelage.recipes.forecast.labor import labor
 from tutelage.recipes.forecast.network import (
     BITS,
     Network,
@@ -33,6 +32,9 @@ from tutelage.recipes.recipe import Recipe, Step, context_of
 from tutelage.recipes.rows import reader_of
 from tutelage.recipes.runner import plan
 from tutelage.recipes.stage import Billed, Foreseen
+
+if TYPE_CHECKING:
+    from tutelage.recipes.forecast.joining import Measured
 
 LENGTHS = {"steps", "epochs", "updates", "count", "tokens", "seed", "pair_prompts", "probe_every", "probe_prompts"}
 """Settings that say how long a stage lasts, and not how fast it goes."""
@@ -84,6 +86,8 @@ def forecast(
     wanted = frozenset(item.step.name for item in items if item.made is None)
     rehearsed: dict[str, Measured | str] = {}
     if rehearsing and wanted and network and ranks().size == 1:
+        from tutelage.recipes.forecast.joining import measured  # late: it brings all that trains
+
         rehearsed = measured(recipe, wanted, network, decide(), say or (lambda line: None))
     rows = [_row(recipe, item.step, item.why, network, known.get(item.step.name), rehearsed.get(item.step.name)) for item in items]
     return [
@@ -103,7 +107,7 @@ def _alike(opened: Run, step: Step) -> Artifact | None:
 
 
 def _row(
-    recipe: Recipe, step: Step, why: str, network: Network | None, known: Artifact | None, rehearsed: Measured | str | None
+    recipe: Recipe, step: Step, why: str, network: Network | None, known: Artifact | None, rehearsed: "Measured | str | None"
 ) -> Forecast:
     """One stage's forecast by the best that is known of it."""
     if not why:
@@ -113,7 +117,7 @@ def _row(
     seconds, how, spread = (tokens / rate if tokens and rate else None), "made here", 0.0
     if known:
         memory = known.cost["peak_rss"] if decide().device == "cpu" else memory
-    elif isinstance(rehearsed, Measured):
+    elif rehearsed is not None and not isinstance(rehearsed, str):
         seconds, memory, how, spread = rehearsed.seconds, rehearsed.memory, "rehearsed", rehearsed.spread
     elif network:
         seconds, how = _arithmetic(step, network, tokens, decide()), "arithmetic"
@@ -160,6 +164,8 @@ def people(recipe: Recipe, step: Step) -> str:
     """Labels, hours and pay, of a stage that asks people."""
     if step.settings.get("by") != "people":
         return ""
+    from tutelage.recipes.forecast.labor import labor  # late, as above
+
     return labor(recipe, step)
 
 

@@ -13,8 +13,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from tutelage.engine.ranks import ranks
+from tutelage.models.device import chosen
 from tutelage.recipes.decisions import Decisions
-from tutelage.recipes.fitted import shares
 from tutelage.recipes.recipe import Step
 from tutelage.recipes.sources import Model
 
@@ -59,6 +60,12 @@ def traversals(step: Step) -> tuple[int, int]:
     shared = int(step.settings.get("value") == "shared")
     roles, trained = REINFORCED[step.method]
     return roles - shared, trained - shared
+
+
+def shares(shard: str) -> int:
+    """Among how many processes a stage's weights would be shared out where they don't fit otherwise."""
+    together = ranks().size
+    return together if together > 1 and (shard == "always" or (shard == "auto" and chosen() == "cuda")) else 1
 
 
 def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None, bits: float | None = None) -> float:
