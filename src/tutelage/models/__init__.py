@@ -1,9 +1,9 @@
 """Networks, their roles, adapters and heads, and what writes with them.
 
 Two imports are watched, by whomever and whenever they are made. bitsandbytes asks the package `kernels`, where there is one, for code from
-the hub, unasked: that door is closed meanwhile, and what it says about the closed door is nobody's business. peft would import
-bitsandbytes for layers of its own, two seconds in each process; ours need none of them (models/quantized.py), so peft is told that it isn't
-there.
+the hub, unasked: that door is closed meanwhile, and what it says about the closed door is nobody's business. peft imports
+bitsandbytes at once, two seconds in each process, for layers of its own that nothing here needs; so it isn't there until peft is whole, and
+peft looks for it once more where it makes an adapter.
 """
 
 import logging

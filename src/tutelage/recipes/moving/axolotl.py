@@ -8,7 +8,7 @@ from tutelage.core.settings import Plain, closest
 from tutelage.recipes.moving import data, learning, lora, peers, result
 from tutelage.recipes.moving.account import Account, Peer
 from tutelage.recipes.moving.data import Columns, Kind, Source
-from tutelage.recipes.moving.learning import Names
+from tutelage.recipes.moving.learning import Names, centered
 from tutelage.recipes.moving.lora import Keys
 from tutelage.recipes.moving.result import Moved, Order, refuse
 
@@ -159,14 +159,7 @@ def _what(account: Account, method: str) -> None:
     if method == "dpo":
         account.carry("rl_beta", "beta", account.number("rl_beta"))
     if method == "reward":
-        account.put("demonstrations", None, "the scale of scores is set on the judged responses")
-        if center := account.number("center_rewards_coefficient"):
-            account.carry(
-                "center_rewards_coefficient",
-                "center",
-                center,
-                f"center: {center:g}; of each score's square, where theirs is of two scores' sum",
-            )
+        centered(account)
 
 
 def _adapter(account: Account, method: str) -> None:

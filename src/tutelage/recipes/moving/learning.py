@@ -204,3 +204,15 @@ def amount(account: Account, names: Names, rows: int | None, per_step: int) -> N
         account.carry(
             names.epochs, "epochs", max(1, whole), f"epochs: {max(1, whole)}; epochs are whole here, and its rows are not counted yet"
         )
+
+
+def centered(account: Account) -> None:
+    """Of a reward model: what its scores are measured from."""
+    account.put("demonstrations", None, "the scale of scores is set on the judged responses")
+    if center := account.number("center_rewards_coefficient"):
+        account.carry(
+            "center_rewards_coefficient",
+            "center",
+            center,
+            f"center: {center:g}; of each score's square, where theirs is of two scores' sum",
+        )

@@ -14,7 +14,7 @@ from tutelage.core.settings import Located, Plain, closest, read_yaml
 from tutelage.recipes.moving import data, learning, lora, peers, result
 from tutelage.recipes.moving.account import Account, Peer
 from tutelage.recipes.moving.data import Columns, Source
-from tutelage.recipes.moving.learning import Names
+from tutelage.recipes.moving.learning import Names, centered
 from tutelage.recipes.moving.lora import Keys
 from tutelage.recipes.moving.result import Moved, Order, refuse
 
@@ -118,14 +118,7 @@ def _what(account: Account, method: str, sources: list[Source]) -> None:
         if account.number("label_smoothing"):
             account.lost("label_smoothing", "there is no smoothing of labels")
     if method == "reward":
-        account.put("demonstrations", None, "the scale of scores is set on the judged responses")
-        if center := account.number("center_rewards_coefficient"):
-            account.carry(
-                "center_rewards_coefficient",
-                "center",
-                center,
-                f"center: {center:g}; of each score's square, where theirs is of two scores' sum",
-            )
+        centered(account)
 
 
 def _trained(account: Account, sources: list[Source]) -> None:
