@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from tests.recipes.heard import Heard
 from tests.recipes.pages import page
 from tests.standin import running
 from tutelage.core.errors import Interrupted, UserError
-from tutelage.core.progress import Silent
 from tutelage.feedback.store import Store
 from tutelage.recipes.plan import forecast
 from tutelage.recipes.recipe import load
@@ -24,14 +24,6 @@ stages:
            judge: {url: "URL", model: tiny, key: TEAM_KEY, tries: 1, together: 1, price: {read: 0.5, written: 2.0}}}
   reward: {method: reward, init: base, preferences: judged}
 """
-
-
-class Heard(Silent):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from tests.families import FAMILIES, gemma3_seeing, save, seeing
 from tests.hub import Hub
 from tests.models.hub.conftest import hub  # noqa: F401  (a fixture)
+from tests.recipes.heard import Heard
 from tests.recipes.pages import page
-from tutelage.core.progress import Silent
 from tutelage.core.text import Message, Prompt, Response
 from tutelage.data.batch import pack
 from tutelage.data.render import Renderer
@@ -116,21 +116,11 @@ def test_an_image_text_model_is_trained_as_its_language_part(hub: Hub, tmp_path:
     hub.push("someone/sees", tmp_path / "repository")
     inputs(tmp_path)
     only = "\n".join(PAGE.splitlines()[:5]).replace("FAMILY", "sees").replace("DIR", str(tmp_path)) + "\n"
-    notes = Notes()
-    outcome = run(load(page(tmp_path, only), ["stages.sft.rates.learning_rate=1e-12"]), tmp_path / "run", notes)
+    heard = Heard()
+    outcome = run(load(page(tmp_path, only), ["stages.sft.rates.learning_rate=1e-12"]), tmp_path / "run", heard)
     made = outcome.artifacts["sft"]
     assert made.results["architecture"] == "Gemma3ForCausalLM"
-    assert any("Gemma3ForConditionalGeneration: its language part is learnt and saved" in note for note in notes.said)
+    assert any("Gemma3ForConditionalGeneration: its language part is learnt and saved" in note for note in heard.notes)
     plain, ids = AutoModelForCausalLM.from_pretrained(made.path / "model"), torch.tensor([[5, 6, 7, 40, 41]])
     assert type(plain).__name__ == "Gemma3ForCausalLM"
     assert torch.allclose(plain(ids).logits, sees(input_ids=ids).logits, atol=1e-4), "hardly learnt, so still the same"
-
-
-class Notes(Silent):
-    """Keeps what a run says."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.said.append(text)

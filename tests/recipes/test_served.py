@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.recipes.heard import Heard
 from tests.recipes.pages import page
 from tests.standin import running
 from tutelage.core.errors import Interrupted, UserError
 from tutelage.core.files import JsonLines
-from tutelage.core.progress import Silent
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
 
@@ -36,14 +36,6 @@ stages:
 def early(prompt, response):
     """Likes words that stand early in the vocabulary."""
     return sum(i < 200 for i in response.ids) / len(response.ids)
-
-
-class Heard(Silent):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")

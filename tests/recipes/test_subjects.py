@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tutelage.core.progress import Silent
+from tests.recipes.heard import Heard
 from tutelage.core.text import Response, ask
 from tutelage.evals.eval import Material, Pair
 from tutelage.models import create, tokenizer, weights
@@ -12,14 +12,6 @@ from tutelage.recipes.sources import Model
 from tutelage.recipes.subjects import Subjects
 from tutelage.recipes.work import Work
 from tutelage.synthetic.lexicon import vocabulary
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def test_prompts_that_leave_no_room_for_an_answer_are_left_out(tmp_path: Path) -> None:
