@@ -33,7 +33,7 @@ from tutelage.models.policy import Policy
 from tutelage.models.roles import Role
 from tutelage.models.tokenizer import words
 
-pytestmark = pytest.mark.skipif(library() is None, reason="no processor with AMX, or no compiler")
+pytestmark = pytest.mark.skipif(library() is None, reason="no processor that multiplies bfloat16, or no compiler")
 ROUNDING = 2.0**-8
 """The relative error of a number rounded to bfloat16 is at most half of this."""
 SHAPE: dict[str, Any] = {

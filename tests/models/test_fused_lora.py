@@ -16,7 +16,7 @@ from tutelage.models.quantized import Base, quantize
 from tutelage.models.roles import Role, active
 from tutelage.models.tokenizer import words
 
-pytestmark = pytest.mark.skipif(library() is None, reason="no processor with AMX, or no compiler")
+pytestmark = pytest.mark.skipif(library() is None, reason="no processor that multiplies bfloat16, or no compiler")
 
 
 def policy(rank: int, ours: bool, monkeypatch: pytest.MonkeyPatch, base: Base = "as_is") -> Policy:

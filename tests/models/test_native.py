@@ -1,6 +1,6 @@
 """Our kernels against float64: every output and gradient within what rounding to bfloat16 allows, whatever the shapes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +18,22 @@ from tutelage.models.kernels.build import library
 from tutelage.models.likelihood import likelihood, total_nll
 from tutelage.models.sums import add
 
-pytestmark = pytest.mark.skipif(library() is None, reason="no processor with AMX, or no compiler")
+pytestmark = pytest.mark.skipif(library() is None, reason="no processor that multiplies bfloat16, or no compiler")
 HALF_STEP = 2.0**-8
 """The relative error of a number rounded to bfloat16 is at most half of this."""
+
+
+@pytest.fixture(autouse=True, params=["AMX", "AVX-512"])
+def units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each way to multiply that this processor has; one with AMX has both."""
+    if request.param == "AMX" and build.units() != "AMX":
+        pytest.skip("a processor without AMX")
+    if request.param != build.units():
+        monkeypatch.setattr(build, "features", lambda: frozenset(build.VECTORS))
+    build.library.cache_clear()
+    assert library() is not None and build.units() == request.param and ("-mamx-tile" in build.flags()) == (request.param == "AMX")
+    yield request.param
+    build.library.cache_clear()
 
 
 def forest(seed: int, sizes: int = 90) -> Plan:

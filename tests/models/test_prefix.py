@@ -183,7 +183,7 @@ def test_it_takes_its_share_of_the_context() -> None:
     assert len(Sampler(model, end=99).generate([(3,) * 500], [("a",)], Sampling(max_tokens=2))[0].ids) == 2
 
 
-@pytest.mark.skipif(library() is None, reason="no processor with AMX, or no compiler")
+@pytest.mark.skipif(library() is None, reason="no processor that multiplies bfloat16, or no compiler")
 @pytest.mark.parametrize("tokens", [3, 16, 21])
 @pytest.mark.parametrize("shape", ["llama", "qwen3", "gpt2", "mistral_window"])
 def test_our_kernels_speak_with_it(shape: str, tokens: int) -> None:

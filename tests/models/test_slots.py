@@ -16,7 +16,7 @@ from tutelage.models.sampler import Sampled, Sampler
 from tutelage.models.sampling import Sampling, draw
 from tutelage.models.tokenizer import words
 
-pytestmark = pytest.mark.skipif(library() is None, reason="no processor with AMX, or no compiler")
+pytestmark = pytest.mark.skipif(library() is None, reason="no processor that multiplies bfloat16, or no compiler")
 TOKENIZER = words(["a"], 64)
 SHAPES = {
     "llama": Dimensions(width=64, layers=2, heads=2, context=300, spread=0.2),

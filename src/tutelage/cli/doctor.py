@@ -9,15 +9,16 @@ from pathlib import Path
 from rich.table import Table
 
 from tutelage.cli import screen
+from tutelage.models.kernels.build import units
 from tutelage.recipes.cost import forget_peak
 from tutelage.recipes.decisions import available_bytes, cores, decide
 from tutelage.recipes.forecast.network import operations_per_second
 
 GIB = 2**30
 KERNELS = {
-    "own": "compiled for this processor",
+    "own": "compiled for this processor's",
     "flex": "FlexAttention, compiled for this GPU at the first step",
-    "torch": "ours need Linux, AMX and a C compiler",
+    "torch": "ours need Linux, a C compiler, and AMX or AVX-512 with bfloat16",
 }
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
 
@@ -44,7 +45,7 @@ def rows() -> list[tuple[str, str, str]]:
         ("threads", str(chosen.threads), threads),
         ("waiting threads", waiting or "spin", "" if waiting == "passive" else "OMP_WAIT_POLICY=passive leaves the cores to other work"),
         ("precision", chosen.dtype, "sums, masters of weights and the optimizer in float32; another for a stage: machine.precision"),
-        ("kernels", chosen.kernels, KERNELS[chosen.kernels]),
+        ("kernels", chosen.kernels, f"{KERNELS[chosen.kernels]} {units()}" if chosen.kernels == "own" else KERNELS[chosen.kernels]),
         ("memory", f"{available_bytes() / GIB:.1f} GiB free", "a stage that needs more is refused before it begins"),
         ("disk", f"{disk / GIB:.1f} GiB free", "too little for a demo: it writes about 1 GiB" if disk < GIB else ""),
         ("peak memory", "of each stage" if forget_peak() else "of the whole process", "as this system lets it be measured"),

@@ -5,8 +5,8 @@
 
 `likelihood` gives a number per row and makes logits again in the backward pass. `total_nll` gives their negative sum alone, so that every
 row's slope is known beforehand: the gradient is made in the same pass, while a chunk's logits are at hand, and the backward pass
-multiplies. Gradients of W add up over chunks in float32. On a processor with AMX a chunk's rows are read, and their gradients written over
-them, by a kernel of ours (kernels/likelihood.c); elsewhere by torch.
+multiplies. Gradients of W add up over chunks in float32. On a processor that multiplies bfloat16 a chunk's rows are read, and their
+gradients written over them, by a kernel of ours (kernels/likelihood.c); elsewhere by torch.
 
 M rows, V words, D width.
 """

@@ -5,7 +5,7 @@ A prompt is read once however many responses are drawn from it; rows leave the b
 a response is `uniforms(max_tokens, *address)[t]`. So a response is a function of weights, prompt, settings and address: in float64
 exactly, below that up to a draw that falls within rounding of the border between two words. What makes it fast on a processor: one
 number per token rather than one per word, no cache that is copied at every step, no finished row that is decoded to the end, and, on a
-processor with AMX, our own kernels (models/slots.py, models/fused/packed.py).
+processor that multiplies bfloat16, our own kernels (models/slots.py, models/fused/packed.py).
 
 B rows, T tokens of a response, Q columns of a call, V words, D width.
 """

@@ -1,4 +1,4 @@
-"""Keys and values of rows that are being written, by our kernels (kernels/decode.c): bfloat16 on a processor with AMX.
+"""Keys and values of rows that are being written, by our kernels (kernels/decode.c): bfloat16 on a processor that multiplies it.
 
 All distinct prompts are read as one packed stream, without padding, and kept once: the rows of one prompt share them. What a row writes
 lies in its slot, which it keeps while others end. So neither prompts nor rows are ever copied.

@@ -15,7 +15,7 @@ from tutelage.core.errors import UserError
 from tutelage.core.settings import build, to_plain
 from tutelage.models import device
 from tutelage.models.device import Device
-from tutelage.models.kernels.build import library
+from tutelage.models.kernels.build import library, multiplies_bf16
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,6 @@ def processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
-
-
-def multiplies_bf16() -> bool:
-    """Has this processor matrix units for bfloat16 (AMX)? Without them bfloat16 is slower than float32."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and " amx_bf16" in info.read_text()
 
 
 def available_bytes() -> int:

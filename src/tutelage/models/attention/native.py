@@ -1,4 +1,4 @@
-"""Attention by our kernel (models/kernels/tree_attention.c), where the processor multiplies bfloat16 in tiles (AMX).
+"""Attention by our kernel (models/kernels/tree_attention.c), where the processor multiplies bfloat16.
 
 The plan's form here is a list of pairs: a block of 64 queries, a block of 64 keys of which it sees any, and a mask with a row of bits for
 each key. One pass over the pairs gives outputs and their log-sum-exp, a second one all gradients; neither scores nor weights leave the

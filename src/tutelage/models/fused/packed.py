@@ -1,5 +1,5 @@
-"""Products of few rows with weights that were packed beforehand, as AMX wants a right-hand side (kernels/decode.c): while a network writes,
-each weight is read once a step, in order, however many rows there are.
+"""Products of few rows with weights that were packed beforehand, as a product wants its right-hand side (kernels/decode.c): while a network
+writes, each weight is read once a step, in order, however many rows there are.
 
 M rows, O outputs, D columns.
 """

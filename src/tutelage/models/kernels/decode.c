@@ -4,7 +4,8 @@
    blocks of 16 columns, two numbers of each key side by side ([d / 2][16][2]), so that one instruction multiplies two numbers of 16 keys;
    values lie in rows ([columns][d]). A row sees its prompt, which all rows of that prompt share, then its own slot.
 
-   Weights are packed once, tile by tile, as AMX wants a right-hand side; a product reads each of them once however many rows there are. */
+   Weights are packed once, tile by tile, as a product wants its right-hand side (tiles.h); it reads each of them once however many rows there
+   are. */
 
 #include "rows.h"
 #include "tiles.h"
@@ -197,7 +198,7 @@ void product(bf16 *y, const bf16 *x, const bf16 *w, int64_t M, int64_t O, int64_
         pack_rows(rows, x, M, D);
         multiply_rows(y, rows, w, M, O, D, 0, c);
         free(c);
-        _tile_release();
+        tiles_off();
     }
     free(rows);
 }
@@ -274,7 +275,7 @@ void decode_step(const Shape *s, const Layer *layers, const Rows *all, const int
         norm_rows(step->x, step->x, s->norm, s, B);
         free(c);
         free(score);
-        _tile_release();
+        tiles_off();
     }
 }
 

@@ -1,4 +1,4 @@
-/* Attention over a packed stream on a processor with AMX: pairs of a block of 64 queries and a block of 64 keys, each with a mask of bits.
+/* Attention over a packed stream: pairs of a block of 64 queries and a block of 64 keys, each with a mask of bits.
 
        S' = K Q' scale,  P' = exp(S' - lse),  O' = V' P'                                forward, online softmax (Milakov and Gimelshein 2018;
                                                                                         Dao et al., 2205.14135)
@@ -7,15 +7,13 @@
    Everything is transposed (keys are rows, queries columns): maxima and sums over keys then go down columns, lse and delta are vectors, and
    P' and dS' leave the registers in the layouts that the next product wants, so that nothing is transposed within a pair.
 
-   Layouts: "rows" is row-major bfloat16; "pairs" is what AMX wants of a right-hand side: for rows 2i and 2i+1, column by column, one word of
-   two bfloat16. d head width, D the same rounded up to 32; a block has N = 64 tokens. */
+   Layouts: "rows" is row-major bfloat16; "pairs" is what a product wants of its right-hand side (tiles.h): for rows 2i and 2i+1, column by
+   column, one word of two bfloat16. d head width, D the same rounded up to 32; a block has N = 64 tokens. */
 
 #include "tiles.h"
 
 #include <math.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define N 64
 #define MAX_D 256
@@ -34,10 +32,8 @@ typedef struct {
     Strides q_at, k_at, v_at;
 } Call;
 
-/* The kernel grants AMX to a process once. 0 where it does. */
-int tree_attention_ready(void) {
-    return (int)syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* XTILEDATA */);
-}
+/* May this process run the kernels? 0 where it may. */
+int kernels_ready(void) { return tiles_ready(); }
 
 /* ---- layouts ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -183,7 +179,7 @@ void tree_attention_forward(const Call *call, bf16 *out, const Strides *out_at, 
                 for (int b = 0; b < call->blocks; b++) forward_block(call, f, k_rows, v_turned, head, b, out, *out_at, lse);
         }
         free(f), free(k_rows), free(v_rows), free(v_turned);
-        _tile_release();
+        tiles_off();
     }
 }
 
@@ -277,6 +273,6 @@ void tree_attention_backward(const Call *call, const bf16 *out, const Strides *o
             }
         }
         free(b), free(k_rows), free(k_turned), free(v_rows), free(dk_wide), free(dv_wide);
-        _tile_release();
+        tiles_off();
     }
 }

@@ -87,7 +87,7 @@ void weight_gradients(int64_t n, float **w, const bf16 **g, const int64_t *g_str
             }
         }
         free(g_tiles);
-        _tile_release();
+        tiles_off();
     }
     free(x_tiles);
 }
