@@ -22,6 +22,8 @@ TURNS = [
     {"role": "assistant", "content": "That is often too much water. How often do you water it?"},
     {"role": "user", "content": "Every day. Should I stop?"},
 ]
+SUBMIT = "HTMLFormElement.prototype.submit.call(document.querySelector('#answer'))"
+"""As without JavaScript."""
 LONG = "\n\n".join(f"Paragraph {n}. " + "It goes on and on about one thing and another, as long answers do. " * 6 for n in range(12))
 MANY = (
     "[{task: ranking, flags: table_3}, {task: likert, name: honest, aspect: honest, ask: 'How honest is each?'}, "
@@ -182,9 +184,16 @@ def test_pages_that_are_seldom_seen(browser, sites, phone, dark, tmp_path, monke
         looked_at(page, "30-reviewer-whole", phone, dark, whole=True)
         monkeypatch.setattr(site.app.state.site.desk.__class__, "submit", away)
         page.keyboard.press("1")
-        page.evaluate("HTMLFormElement.prototype.submit.call(document.querySelector('#answer'))")  # as without JavaScript
+        page.evaluate(SUBMIT)
         page.get_by_text("Not saved yet").wait_for()
         looked_at(page, "31-database-away", phone, dark)
+    with open_(browser, phone, dark) as context:
+        page = come_in(context, somebody(sites["many"]))
+        page.locator("[name=note]").evaluate("(box, words) => box.value = words", "The second is sent to the wrong address.")
+        context.clear_cookies()
+        page.evaluate(SUBMIT)
+        page.get_by_text("You are not signed in").first.wait_for()
+        looked_at(page, "32-signed-out", phone, dark, whole=True)
 
 
 def test_long_answers_side_by_side(browser, sites):
