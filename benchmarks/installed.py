@@ -171,7 +171,8 @@ def check(made: Installed, package: Path, *options: str | Path) -> None:
     print(made.tutelage("prove", "dpo", "--shape", "llama"))
     assert "Start" in answered(made)
     others = ", ".join(f"{name} {made.version(name)}" for name in ("transformers", "peft", "tokenizers", "huggingface_hub", "numpy"))
-    print(f"torch {torch}, {made.python('--version').strip()}, {others}: doctor, the nano pipeline, prove and the labelling site work from the wheel")
+    print(f"torch {torch}, {made.python('--version').strip()}, {others}")
+    print("doctor, the nano pipeline, prove and the labelling site work from the wheel")
 
 
 def main() -> None:
