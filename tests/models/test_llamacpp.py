@@ -240,6 +240,7 @@ LSTRIP = {"id": 0, "content": "<|end|>", "single_word": False, "lstrip": True, "
             r"a rule that llama.cpp has no name for here \(Whitespace\)",
         ),
         ("llama", "tokenizer.json", {"pre_tokenizer__add_prefix_space": True}, "no name for here"),
+        ("llama", "tokenizer.json", {"model__merges": []}, "the tokenizer merges nothing, and llama.cpp reads no such vocabulary"),
         ("llama", "tokenizer.json", {"normalizer": {"type": "Lowercase"}}, "changes texts before it reads them"),
         ("llama", "tokenizer.json", {"added_tokens": [LSTRIP]}, "takes the space beside it"),
     ],

@@ -80,6 +80,10 @@ def vocabulary(folder: Path, rows: int) -> Vocabulary:
     notes = composes(page, folder)
     tokens, kinds = listed(page, rows)
     merges = tuple(" ".join(pair) for pair in pairs_of(page))
+    if not merges:
+        raise UserError(
+            f"{folder}: the tokenizer merges nothing, and llama.cpp reads no such vocabulary of bytes; export it with --as plain"
+        )
     return Vocabulary(
         "gpt2", tuple(tokens), tuple(kinds), merges, (), cut_of(page, folder), False, *ids, None, adds_bos, adds_eos, template, notes
     )
