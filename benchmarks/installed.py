@@ -3,6 +3,8 @@
     python -m benchmarks.installed                                  the wheel over this environment's own torch
     python -m benchmarks.installed 2.6.0 2.13.0 2.15.0              each of these in an environment of its own, one after the other
     python -m benchmarks.installed 2.6.0 --python python3.12 --index https://download.pytorch.org/whl/cpu
+    python -m benchmarks.installed 2.6.0 --oldest                   with the oldest release that each dependency allows
+    python -m benchmarks.installed 2.6.0 --into environments        keeps the environment, to run the tests in, and takes it up again
 
 PyPI's wheels of torch for Linux bring CUDA with them, several GB; --index takes another's. Installing may never bring another torch than
 the one that is there: that is asked of pip first. Then `doctor`, the nano pipeline, `prove dpo` and a labelling site that answers.
@@ -18,12 +20,15 @@ import subprocess
 import sys
 import sysconfig
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("model.new=nano", "stages.base.tokens=8000", "stages.preferences.count=24", "stages.ppo.updates=1", "stages.evaluate.count=24")
@@ -65,6 +70,9 @@ class Installed:
     def pip(self, *arguments: str | Path) -> str:
         return self.python("-m", "pip", "--disable-pip-version-check", *arguments)
 
+    def version(self, package: str) -> str:
+        return self.python("-c", f"from importlib.metadata import version; print(version({package!r}))").strip()
+
 
 def told(command: Sequence[str | Path], folder: Path) -> str:
     """Run a command outside of the checkout; its stdout. What it said goes into the error where it fails."""
@@ -90,7 +98,19 @@ def bare(folder: Path, python: str, *options: str) -> Installed:
     return Installed(folder / "environment", folder / "work")
 
 
-def wanted(made: Installed, package: str | Path, *options: str) -> dict[str, str]:
+def kept(folder: Path, python: str) -> Installed:
+    """The environment that an earlier call left in `folder`, or a new one."""
+    return Installed(folder / "environment", fresh(folder / "work")) if (folder / "environment").is_dir() else bare(folder, python)
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder in this place."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def wanted(made: Installed, package: str | Path, *options: str | Path) -> dict[str, str]:
     """What pip would install for `package`, {name: version}, without doing it."""
     report = json.loads(made.pip("install", "-q", "--dry-run", "--report", "-", *options, package))
     return {entry["metadata"]["name"].lower(): entry["metadata"]["version"] for entry in report["install"]}
@@ -131,17 +151,28 @@ def page_at(link: str, patience: float) -> str:
             time.sleep(0.2)
 
 
-def check(made: Installed, package: Path) -> None:
-    """Everything, told line by line; ends the process with what went wrong."""
+def oldest(folder: Path) -> Path:
+    """Constraints for pip: every dependency in the release that its bound in pyproject.toml begins with, torch as it is there."""
+    asked = map(Requirement, tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    pins = [f"{one.name}=={bound.version}" for one in asked if one.name != "torch" for bound in one.specifier if bound.operator == ">="]
+    (folder / "oldest.txt").write_text("\n".join(pins) + "\n")
+    return folder / "oldest.txt"
+
+
+def check(made: Installed, package: Path, *options: str | Path) -> None:
+    """Everything, told line by line; ends the process with what went wrong. `options` are pip's."""
     torch = made.python("-c", "import torch; print(torch.__version__)").strip()
-    if "torch" in wanted(made, package):
-        raise SystemExit(f"pip would replace torch {torch} by {wanted(made, package)['torch']}")
-    made.pip("install", "-q", package)
+    if "torch" in wanted(made, package, *options):
+        raise SystemExit(f"pip would replace torch {torch} by {wanted(made, package, *options)['torch']}")
+    made.pip("install", "-q", "--force-reinstall", "--no-deps", package)
+    made.pip("install", "-q", *options, package)
     print(made.tutelage("doctor"))
     print(pipeline(made))
     print(made.tutelage("prove", "dpo", "--shape", "llama"))
     assert "Start" in answered(made)
-    print(f"torch {torch}, {made.python('--version').strip()}: doctor, the nano pipeline, prove and the labelling site work from the wheel")
+    others = ", ".join(f"{name} {made.version(name)}" for name in ("transformers", "peft", "tokenizers", "huggingface_hub", "numpy"))
+    print(f"torch {torch}, {made.python('--version').strip()}, {others}")
+    print("doctor, the nano pipeline, prove and the labelling site work from the wheel")
 
 
 def main() -> None:
@@ -149,16 +180,19 @@ def main() -> None:
     parser.add_argument("torch", nargs="*", help="versions; none: this environment's")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--index", help="where torch comes from")
+    parser.add_argument("--oldest", action="store_true", help="the oldest release of every other dependency that is allowed")
+    parser.add_argument("--into", type=Path, help="a folder that keeps the environments; else they are gone at the end")
     asked = parser.parse_args()
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         package = wheel(folder)
+        bounds = ("-c", oldest(folder)) if asked.oldest else ()
         for version in asked.torch:
-            made = bare(folder / version, asked.python)
+            made = kept((asked.into or folder).resolve() / version, asked.python)
             made.pip("install", "-q", f"torch=={version}", *(["--index-url", asked.index] if asked.index else []))
-            check(made, package)
+            check(made, package, *bounds)
         if not asked.torch:
-            check(over(folder / "here"), package)
+            check(over(folder / "here"), package, *bounds)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from transformers import (
     Phi3ForCausalLM,
 )
 
+from tests.models.llama_cpp import TEXTS, greedy_in_both, running
 from tests.recipes import small_run
 from tutelage.core.errors import UserError
 from tutelage.models import create, weights
@@ -30,10 +31,6 @@ library = pytest.importorskip("gguf", reason="llama.cpp's writer is not installe
 
 from tutelage.models.llamacpp import write  # noqa: E402  (needs the library)
 
-TEXTS = [
-    *small_run.TEXTS, "", " ", "  leading", "a\n\n\nb", "\r\nwin\r\n", "it's IT'S we'LL don'T", "１２３ ½ ① 1234567", "<|user|>hi<|end|>",
-    "\u00a0nbsp", "🏳️‍🌈 👩‍👩‍👧", "x" * 60, "a_b-c/d.e\\f", "Привет, мир", "tab\tand  two",
-]  # fmt: skip
 PHRASE = "Once upon a time a fox didn't like the rain, 😀 tabs\t\tand 12345 and   spaces. " * 2
 LLAMA_3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 LLAMA_3 |= {"original_max_position_embeddings": 32}
@@ -82,12 +79,6 @@ def saved(tmp_path_factory):
         return folders[name]
 
     return folder
-
-
-def running(path, **more):
-    """llama.cpp with a model, its cache in float32."""
-    llama = pytest.importorskip("llama_cpp", reason="llama.cpp is not here (pip install llama-cpp-python)")
-    return llama.Llama(str(path), n_ctx=256, n_threads=1, verbose=False, **more)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -188,17 +179,6 @@ def test_texts_are_cut_as_the_tokenizer_cuts_them(tmp_path, cut):
         assert engine.tokenize(text.encode(), add_bos=True, special=True) == tokenizer(text).input_ids, (cut, text)
 
 
-def greedy_in_both(folder: Path, path: Path, prompts: list[str], length: int) -> None:
-    network, tokenizer = weights.load(folder, torch.float32)
-    engine = running(path, type_k=0, type_v=0)
-    for prompt in prompts:
-        ids = tokenizer(prompt, return_tensors="pt").input_ids
-        said = network.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=length, do_sample=False)[0, ids.shape[1] :]
-        text = tokenizer.decode(said, skip_special_tokens=True)
-        answer = engine(prompt, max_tokens=length, temperature=0.0, repeat_penalty=1.0)["choices"][0]["text"]
-        assert answer == text and len(text) > 10, (prompt, text, answer)
-
-
 def test_a_real_models_greedy_text_is_the_same(tmp_path):
     folder = Path(__file__).resolve().parents[2].parent / "shared" / "models" / "english-14m"
     if not folder.is_dir():
@@ -260,6 +240,7 @@ LSTRIP = {"id": 0, "content": "<|end|>", "single_word": False, "lstrip": True, "
             r"a rule that llama.cpp has no name for here \(Whitespace\)",
         ),
         ("llama", "tokenizer.json", {"pre_tokenizer__add_prefix_space": True}, "no name for here"),
+        ("llama", "tokenizer.json", {"model__merges": []}, "the tokenizer merges nothing, and llama.cpp reads no such vocabulary"),
         ("llama", "tokenizer.json", {"normalizer": {"type": "Lowercase"}}, "changes texts before it reads them"),
         ("llama", "tokenizer.json", {"added_tokens": [LSTRIP]}, "takes the space beside it"),
     ],
@@ -274,7 +255,7 @@ def test_what_llama_cpp_would_compute_otherwise_is_refused(saved, tmp_path, name
 def test_a_tokenizer_of_whole_words_is_refused(tmp_path):
     tokenizer = words(["one", "two"], 64)
     weights.save(create.new("nano", tokenizer, 1), tokenizer, tmp_path / "m")
-    with pytest.raises(UserError, match="takes whole words, for which llama"):
+    with pytest.raises(UserError, match="takes whole words, for which no vocabulary of llama"):
         write.gguf(tmp_path / "m", tmp_path / "x.gguf", "f16")
 
 

@@ -27,6 +27,8 @@ from tutelage.models.device import compiles
 
 BLOCK, NARROWEST, WIDEST = 128, 16, 256
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+LSE: dict[str, Any] = {"return_aux": flex_attention.AuxRequest(lse=True)} if hasattr(flex_attention, "AuxRequest") else {"return_lse": True}
+"""Asks for the softmax's denominator too; torch 2.6 knows only the latter, torch 2.13 announces its end."""
 RECOMPILED = 64
 """Kernels of one process: with and without gradient, for each window, cap, number of heads and kind of network."""
 
@@ -110,8 +112,9 @@ def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
 
 
 def _beside_sink(sink_H: Tensor, *given: Any) -> Tensor:
-    out_1HTd, told = kernel()(*given, return_aux=flex_attention.AuxRequest(lse=True))
-    share_1HT = torch.sigmoid(told.lse - sink_H.to(told.lse)[:, None])
+    out_1HTd, told = kernel()(*given, **LSE)
+    lse_1HT = told if isinstance(told, Tensor) else told.lse
+    share_1HT = torch.sigmoid(lse_1HT - sink_H.to(lse_1HT)[:, None])
     return out_1HTd * share_1HT[..., None].to(out_1HTd.dtype)
 
 
@@ -126,5 +129,5 @@ def _capped(cap: float) -> Callable[..., Tensor]:
 @lru_cache(maxsize=1)
 def kernel() -> Callable[..., Any]:
     """torch's, compiled; where it can't be, that is an error: uncompiled it would make all scores of a stream."""
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILED)
+    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, RECOMPILED)  # the name that torch 2.6 knows too
     return torch.compile(flex_attention.flex_attention, fullgraph=True)

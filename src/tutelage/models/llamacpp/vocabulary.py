@@ -1,4 +1,5 @@
-"""A byte-level BPE tokenizer in llama.cpp's terms: tokens, merges, which tokens are control, how a text is cut before it is merged.
+"""A tokenizer in llama.cpp's terms: tokens, which of them are control, and of byte-level BPE merges and how a text is cut before it is
+merged. SentencePiece's kind is in pieces.py.
 
 llama.cpp knows the cutting by name, so a tokenizer's own rule is looked up among those that it has (llama.cpp's src/llama-vocab.cpp keeps
 the original expressions beside its own). A rule that isn't there, or another kind of tokenizer, is refused: its texts would be read as
@@ -14,6 +15,8 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from tutelage.core.errors import UserError
+from tutelage.models.llamacpp.pieces import pieces, prefix, steps_of
+from tutelage.models.llamacpp.tokens import listed, pairs_of
 
 CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 AFTER = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -30,8 +33,6 @@ CUTS = {
     ("digits, bytes", False): "smollm",
 }
 """By expression, and whether a word that is a token whole is taken without merging."""
-NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
-"""Kinds of tokens, as GGUF numbers them."""
 GENERATION = re.compile(r"\{%(-?)\s*(end)?generation\s*(-?)%\}")
 
 
@@ -39,14 +40,22 @@ GENERATION = re.compile(r"\{%(-?)\s*(end)?generation\s*(-?)%\}")
 class Vocabulary:
     """What goes into the file."""
 
+    kind: str
+    """llama.cpp's name: `gpt2` for byte-level BPE, `llama` for SentencePiece's kind."""
     tokens: tuple[str, ...]
     kinds: tuple[int, ...]
     merges: tuple[str, ...]
+    """Of byte-level BPE."""
+    scores: tuple[float, ...]
+    """By token, of SentencePiece's kind."""
     cut: str
     """llama.cpp's name of the rule that cuts a text into words."""
+    space: bool
+    """Whether a space is put before a text, and before what follows a special token."""
     bos: int | None
     eos: int
     pad: int | None
+    unknown: int | None
     adds_bos: bool
     """Whether a text begins with `bos` when it is read with special tokens."""
     adds_eos: bool
@@ -56,56 +65,56 @@ class Vocabulary:
 
 def vocabulary(folder: Path, rows: int) -> Vocabulary:
     """The tokenizer in `folder`, for a model of `rows` rows. Raises UserError for one that llama.cpp would read otherwise."""
-    page = json.loads((folder / "tokenizer.json").read_text())
-    kind = page["model"]["type"]
-    if kind != "BPE":
-        sorts = {"WordLevel": "takes whole words", "WordPiece": "is of word pieces", "Unigram": "is a unigram model"}
-        what = sorts.get(kind, f"is of the kind {kind}")
-        built = "; models of {new: ...} have it, so export those with --as plain" if kind == "WordLevel" else "; export it with --as plain"
-        raise UserError(f"{folder}: the tokenizer {what}, for which llama.cpp has no vocabulary that is written here{built}")
-    check_model(page, folder)
-    cut = cut_of(page, folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    tokens, kinds = listed(page, rows)
+    page = json.loads(tokenizer.backend_tokenizer.to_str())  # as it reads, which needn't be what tokenizer.json says
+    check(page, folder)
     adds_bos, adds_eos = added(tokenizer, folder)
-    merges = tuple(pair if isinstance(pair, str) else " ".join(pair) for pair in page["model"]["merges"])
-    normalizes = page.get("normalizer") is not None
+    template = unmarked(tokenizer.chat_template)
+    ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    if page["model"].get("byte_fallback"):
+        space, notes = prefix(page, tokenizer, folder)
+        tokens, kinds, scores = pieces(page, rows, folder)
+        unknown = page["model"]["vocab"].get(page["model"].get("unk_token"))
+        texts = (tuple(tokens), tuple(kinds), (), tuple(scores))
+        return Vocabulary("llama", *texts, "default", space, *ids, unknown, adds_bos, adds_eos, template, notes)
+    notes = composes(page, folder)
+    tokens, kinds = listed(page, rows)
+    merges = tuple(" ".join(pair) for pair in pairs_of(page))
+    if not merges:
+        raise UserError(
+            f"{folder}: the tokenizer merges nothing, and llama.cpp reads no such vocabulary of bytes; export it with --as plain"
+        )
     return Vocabulary(
-        tokens,
-        kinds,
-        merges,
-        cut,
-        tokenizer.bos_token_id,
-        tokenizer.eos_token_id,
-        tokenizer.pad_token_id,
-        adds_bos,
-        adds_eos,
-        unmarked(tokenizer.chat_template),
-        ("llama.cpp doesn't compose accents (NFC) as this tokenizer does: a text with letters and accents apart is read as other tokens",)
-        if normalizes
-        else (),
+        "gpt2", tuple(tokens), tuple(kinds), merges, (), cut_of(page, folder), False, *ids, None, adds_bos, adds_eos, template, notes
     )
 
 
-def check_model(page: dict[str, Any], folder: Path) -> None:
-    """Raises UserError for what changes tokens and has no place in the file."""
-    model, normalizer = page["model"], page.get("normalizer")
-    if model.get("byte_fallback"):
-        raise UserError(
-            f"{folder}: the tokenizer is SentencePiece's kind (byte_fallback), which is not written for llama.cpp here; use --as plain"
-        )
+def check(page: dict[str, Any], folder: Path) -> None:
+    """Raises UserError for another kind, and for what changes tokens and has no place in the file."""
+    model = page["model"]
+    if model["type"] != "BPE":
+        sorts = {"WordLevel": "takes whole words", "WordPiece": "is of word pieces", "Unigram": "is a unigram model"}
+        what = sorts.get(model["type"], f"is of the kind {model['type']}")
+        built = "models of {new: ...} have it, so export those" if model["type"] == "WordLevel" else "export it"
+        raise UserError(f"{folder}: the tokenizer {what}, for which no vocabulary of llama.cpp is written here; {built} with --as plain")
     for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(name):
             raise UserError(f"{folder}: the tokenizer's {name} is {model[name]!r}, which llama.cpp doesn't know")
-    steps = [normalizer] if normalizer and normalizer["type"] != "Sequence" else (normalizer or {}).get("normalizers", [])
-    strange = [step["type"] for step in steps if step["type"] != "NFC"]
-    if strange:
-        raise UserError(f"{folder}: the tokenizer changes texts before it reads them ({strange[0]}), which llama.cpp doesn't")
     moved = [token["content"] for token in page["added_tokens"] if token["lstrip"] or token["rstrip"] or token["single_word"]]
     if moved:
         raise UserError(
             f"{folder}: the token {moved[0]!r} takes the space beside it (lstrip, rstrip or single_word), which is not written here"
         )
+
+
+def composes(page: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    """What is to be said of a tokenizer that composes accents. Raises UserError for one that changes texts in other ways."""
+    steps = steps_of(page.get("normalizer"), "normalizers")
+    strange = [step["type"] for step in steps if step["type"] != "NFC"]
+    if strange:
+        raise UserError(f"{folder}: the tokenizer changes texts before it reads them ({strange[0]}), which llama.cpp doesn't")
+    said = "llama.cpp doesn't compose accents (NFC) as this tokenizer does: a text with letters and accents apart is read as other tokens"
+    return (said,) if steps else ()
 
 
 def cut_of(page: dict[str, Any], folder: Path) -> str:
@@ -131,16 +140,6 @@ def expression(steps: list[dict[str, Any]]) -> str | None:
         return "digits, bytes"
     plain = before["type"] == "Split" and before["behavior"] == "Isolated" and not before["invert"] and not last.get("use_regex", True)
     return before["pattern"].get("Regex") if plain else None
-
-
-def listed(page: dict[str, Any], rows: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """A token and its kind for each row of the model; rows without a token are unused."""
-    tokens, kinds = [f"[PAD{row}]" for row in range(rows)], [UNUSED] * rows
-    for token, row in page["model"]["vocab"].items():
-        tokens[row], kinds[row] = token, NORMAL
-    for token in page["added_tokens"]:
-        tokens[token["id"]], kinds[token["id"]] = token["content"], CONTROL if token["special"] else USER_DEFINED
-    return tuple(tokens), tuple(kinds)
 
 
 def added(tokenizer: Any, folder: Path) -> tuple[bool, bool]:

@@ -98,16 +98,22 @@ def describe(writer: Any, arch: str, fields: dict[str, Any], words: Vocabulary, 
     writer.add_quantization_version(library.GGML_QUANT_VERSION)
     for key, value in fields.items():
         put(writer, f"{arch}.{key}", value)
-    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_model(words.kind)
     writer.add_tokenizer_pre(words.cut)
     writer.add_token_list(list(words.tokens))
     writer.add_token_types(list(words.kinds))
-    writer.add_token_merges(list(words.merges))
+    if words.kind == "llama":
+        writer.add_token_scores(list(words.scores))
+        writer.add_add_space_prefix(words.space)
+    else:
+        writer.add_token_merges(list(words.merges))
     writer.add_eos_token_id(words.eos)
     if words.bos is not None:
         writer.add_bos_token_id(words.bos)
     if words.pad is not None:
         writer.add_pad_token_id(words.pad)
+    if words.unknown is not None:
+        writer.add_unk_token_id(words.unknown)
     writer.add_add_bos_token(words.adds_bos)
     writer.add_add_eos_token(words.adds_eos)
     if words.chat_template:
