@@ -230,3 +230,10 @@ def test_an_answer_of_another_form_is_refused(answer, said):
 def test_a_response_that_was_broken_off_is_none():
     with pytest.raises(Interrupted, match="broke a response off"):
         read(SERVER, "m", changed(finish_reason="abort"), (1,), 3, 9)
+
+
+def test_halves_of_letters_that_llama_cpp_keeps_to_itself_are_told_of():
+    rows = [{"id": 5, "logprob": -1.0}, {"id": 7, "logprob": -2.0}]
+    answer = {"tokens": [5, 6, 7], "content": "é", "completion_probabilities": rows}
+    with pytest.raises(UserError, match="no log-probability for 1 of a response's 3 tokens, as of letters that take several tokens"):
+        read(Server("http://host/v1", "m", speaks="llama.cpp"), "m", answer, (1,), 3, 9)

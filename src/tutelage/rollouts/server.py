@@ -100,6 +100,11 @@ def _vllm(answer: Mapping[str, Any]) -> tuple[list[int], list[float], str, str]:
 def _llama(answer: Mapping[str, Any]) -> tuple[list[int], list[float], str, str]:
     """A letter of several tokens has one entry there, and then the log-probabilities of the others are nowhere: refused."""
     ids, rows = _whole(answer["tokens"]), answer["completion_probabilities"]
+    if 0 < len(rows) < len(ids):
+        raise UserError(
+            f"llama.cpp gives no log-probability for {len(ids) - len(rows)} of a response's {len(ids)} tokens, as of letters that take "
+            "several tokens; vLLM gives them all (sampler.speaks: vllm)"
+        )
     if [row["id"] for row in rows] != ids:
         raise ValueError
     return ids, _numbers([row["logprob"] for row in rows], len(ids)), str(answer["content"]), ""
