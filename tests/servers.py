@@ -32,7 +32,7 @@ BEGINS = 600
 def small_model(folder: Path, halves: bool = True) -> Path:
     """A Llama that both servers take (heads of 64), with bytes for tokens. `halves`: it says halves of letters too."""
     tokenizer = bpe(TEXTS * 4, 320)
-    made = create.new(Dimensions(width=128, layers=2, heads=2, ffn=256, context=256, spread=0.1), tokenizer, 1).to(torch.float32)
+    made = create.new(Dimensions(width=128, layers=2, heads=2, ffn=256, context=2048, spread=0.1), tokenizer, 1).to(torch.float32)
     if not halves:
         _hushed(made, [n for n in range(len(tokenizer)) if "\ufffd" in tokenizer.decode([n])])
     weights.save(made, tokenizer, folder)
@@ -92,7 +92,7 @@ class Running:
 @contextmanager
 def vllm(model: Path, log: Path) -> Iterator[Running]:
     """A vLLM with `model` as `tiny`, which takes adapters of rank 8 at most."""
-    taken = ["--enable-lora", "--max-lora-rank", "8", "--dtype", "float32", "--enforce-eager", "--max-model-len", "256"]
+    taken = ["--enable-lora", "--max-lora-rank", "8", "--dtype", "float32", "--enforce-eager", "--max-model-len", "2048"]
     command = [*command_of("vllm"), "serve", str(model), "--served-model-name", "tiny", "--host", "127.0.0.1", *taken]
     known = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
     yield from _for_a_while(Running(command, known, log))
@@ -101,7 +101,7 @@ def vllm(model: Path, log: Path) -> Iterator[Running]:
 @contextmanager
 def llama(file: Path, log: Path) -> Iterator[Running]:
     """llama.cpp's server with a GGUF file as `tiny`, its cache in float32."""
-    exact = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "-c", "1024", "-np", "4", "-t", "1"]
+    exact = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "-c", "8192", "-np", "4", "-t", "1"]
     yield from _for_a_while(Running([*command_of("llama-server"), "-m", str(file), "--alias", "tiny", *exact], {}, log))
 
 

@@ -24,7 +24,7 @@ from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.group import GroupCredit
 from tutelage.rollouts.remote import ServerSpeaker, seed_of
 from tutelage.rollouts.rewards import RuleReward
-from tutelage.rollouts.server import Server, read
+from tutelage.rollouts.server import Server, read, request
 from tutelage.rollouts.source import Rollouts
 from tutelage.rollouts.speaker import RoleSpeaker
 
@@ -156,6 +156,12 @@ def test_every_request_says_how_to_sample_and_has_a_seed_of_its_own(model, serve
     for body in bodies:
         assert (body["temperature"], body["top_p"], body["top_k"], body["min_p"], body["repetition_penalty"]) == (1, 1, -1, 0, 1)
         assert body["ignore_eos"] and len(body["stop_token_ids"]) == 1 and all(type(i) is int for i in body["prompt"])
+
+
+def test_what_llama_cpp_was_started_with_samples_nothing():
+    """Mirostat would take the place of `samplers`, and log-probabilities would still be those of the bare model."""
+    body = request(Server("http://host/v1", "m", speaks="llama.cpp"), "m", [1], 3, 5, 0).body
+    assert body and (body["samplers"], body["temperature"], body["mirostat"], body["dynatemp_range"]) == (["temperature"], 1, 0, 0)
 
 
 def test_what_passes_is_asked_again_and_what_was_said_is_never_asked_twice(model, server, tmp_path):

@@ -47,6 +47,7 @@ def request(server: Server, model: str, prompt: Sequence[int], max_tokens: int, 
     """One response to one prompt."""
     if server.speaks == "llama.cpp":
         neutral = {**NEUTRAL, "top_k": 0, "typical_p": 1.0, "repeat_penalty": 1.0, "samplers": ["temperature"]}
+        neutral |= {"mirostat": 0, "dynatemp_range": 0.0, "ignore_eos": False}  # a server may be started with these, and samples by them
         asked = {"n_predict": max_tokens, "n_probs": 1, "return_tokens": True, "post_sampling_probs": False}
         return Request(f"{server.at.removesuffix('/v1')}/completion", {"prompt": list(prompt), "seed": seed, **asked, **neutral})
     neutral = {**NEUTRAL, "top_k": -1, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
