@@ -208,7 +208,7 @@ class Running:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, cwd=ROOT)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while True:
             try:
                 self.tell()

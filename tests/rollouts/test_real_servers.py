@@ -154,20 +154,29 @@ def within(part, whole) -> bool:
     return part == whole
 
 
+def said(url: str, path: str, body=None):
+    return httpx2.request("POST" if body else "GET", f"{url}{path}", json=body, timeout=servers.BEGINS)
+
+
 def test_the_stand_in_answers_in_the_form_of_vllm(tmp_path, model, vllm):
     sampled = request(Server(vllm.url, "tiny"), "tiny", [10, 11, 12], 5, 7, 0).body
-    stopped = request(Server(vllm.url, "tiny"), "tiny", [10, 11, 12], 250, 7, 40).body
     chat = {"model": "tiny", "messages": [{"role": "user", "content": "Who?"}], "max_tokens": 3}
     nowhere = {"lora_name": "nowhere", "lora_path": "/nowhere"}
-    asked = [("/models", None), ("/completions", sampled), ("/completions", {**sampled, "model": "other"}), ("/completions", stopped)]
-    asked += [("/chat/completions", chat), ("/load_lora_adapter", nowhere), ("/unload_lora_adapter", nowhere), ("/nothing", {})]
+    asked = [("/models", None), ("/completions", sampled), ("/completions", {**sampled, "model": "other"}), ("/chat/completions", chat)]
+    asked += [("/load_lora_adapter", nowhere), ("/unload_lora_adapter", nowhere), ("/nothing", {"any": 1})]
     with standin.running("--model", str(model)) as stand:
         for path, body in asked:
-            theirs, ours = (httpx2.request("POST" if body else "GET", f"{url}{path}", json=body) for url in (vllm.url, stand.url))
+            theirs, ours = (said(url, path, body) for url in (vllm.url, stand.url))
             assert ours.status_code == theirs.status_code, (path, theirs.text)
             assert within(shape(ours.json()), shape(theirs.json())), (path, ours.text, theirs.text)
-            if body == stopped:
-                assert [a.json()["choices"][0]["finish_reason"] for a in (ours, theirs)] == ["stop", "stop"]
+        for url in (vllm.url, stand.url):
+            whole = said(url, "/completions", sampled).json()["choices"][0]
+            ended = said(url, "/completions", {**sampled, "stop_token_ids": whole["token_ids"][-1:]}).json()["choices"][0]
+            cut = whole["token_ids"].index(whole["token_ids"][-1]) + 1
+            assert (
+                whole["finish_reason"] == "length" and ended["finish_reason"] == "stop" and ended["token_ids"] == whole["token_ids"][:cut]
+            )
+            assert len(ended["text"]) < len(whole["text"]) or not ended["text"], "the end is among the ids and not in the text"
 
 
 def test_llama_cpp_samples_by_the_weights_that_it_has(tmp_path, hushed, llama):
