@@ -2,8 +2,9 @@
 
     python -m tests.standin PORT [--model FOLDER] [--key KEY]
 
-It is no vLLM: no batching, no prefix cache, nothing fast; what it shares with them is the form of requests and answers. Without a model
-it is a judge only, by rule. It can be told to fail (POST /fault) and tells what it was asked (GET /seen).
+It is no vLLM: no batching, no prefix cache, nothing fast; what it shares with them is the form of requests and answers. That of vLLM was
+taken from vLLM 0.32.0 as it ran (tests/rollouts/test_real_servers.py holds it to that where a vLLM is at hand), refusals included. Without
+a model it is a judge only, by rule. It can be told to fail (POST /fault) and tells what it was asked (GET /seen).
 """
 
 import argparse
@@ -23,6 +24,8 @@ from typing import Any
 import httpx2
 
 ROOT = Path(__file__).parents[1]
+LARGEST = 8
+"""Rank of the adapters that it takes, at most."""
 RESPONSE = re.compile(r"<response ([A-I])>\n(.*?)\n</response \1>", re.S)
 
 
@@ -79,31 +82,41 @@ class Server:
 
     def _right(self, path: str, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         if path == "/v1/models":
-            return 200, {"data": [{"id": name} for name in ("tiny", *self.adapters)]}, {}
+            return 200, {"object": "list", "data": [{"id": name, "object": "model"} for name in ("tiny", *self.adapters)]}, {}
         if path == "/v1/chat/completions":
-            text = verdict(body["messages"][-1]["content"], self.way)
-            message = {"role": "assistant", "content": text}
-            return (
-                200,
-                {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 100, "completion_tokens": 10}},
-                {},
-            )
+            message = {"role": "assistant", "content": verdict(body["messages"][-1]["content"], self.way)}
+            usage = {"prompt_tokens": 100, "completion_tokens": 10}
+            return 200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}, {}
         if path == "/v1/load_lora_adapter" and not self.lie.get("fixed"):
-            if body["lora_name"] in self.adapters:
-                return 400, {"error": {"message": f"The lora adapter '{body['lora_name']}' has already been loaded."}}, {}
-            self._adapter(body["lora_name"], body["lora_path"])
-            return 200, f"Success: LoRA adapter '{body['lora_name']}' added successfully.", {}
+            return self._adapter(body["lora_name"], Path(body["lora_path"]))
         if path == "/v1/unload_lora_adapter":
+            if body["lora_name"] not in self.adapters:
+                return _refused(404, f"The lora adapter '{body['lora_name']}' cannot be found.", "NotFoundError")
             self.spoken.delete_adapter(body["lora_name"])
             del self.adapters[body["lora_name"]]
             return 200, f"Success: LoRA adapter '{body['lora_name']}' removed successfully.", {}
         if path == "/v1/completions" and body["model"] not in ("tiny", *self.adapters):
-            return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}, {}
+            return _refused(404, f"The model `{body['model']}` does not exist. Valid aliases: tiny.", "NotFoundError")
         if path in ("/v1/completions", "/completion"):
             return 200, self._completion(path, body), {}
         return 404, {"detail": "Not Found"}, {}
 
-    def _adapter(self, name: str, path: str) -> None:
+    def _adapter(self, name: str, path: Path) -> tuple[int, Any, dict[str, str]]:
+        if name in self.adapters:
+            known = f"The lora adapter '{name}' has already been loaded."
+            how = "If you want to load the adapter in place, set 'load_inplace' to True."
+            return _refused(400, f"{known} {how}", "InvalidUserInput")
+        if not path.is_dir():
+            return _refused(404, f"Loading lora {name} failed: No adapter found for {path}", "NotFoundError")
+        rank = json.loads((path / "adapter_config.json").read_text())["r"]
+        if rank > LARGEST:
+            failed = f"Worker failed with error 'LoRA rank {rank} is greater than max_lora_rank {LARGEST}.'"
+            why = f"Call to add_lora method failed: {failed}, please check the stack trace above for the root cause"
+            return _refused(500, why, "InternalServerError")
+        self._load_adapter(name, str(path))
+        return 200, f"Success: LoRA adapter '{name}' added successfully.", {}
+
+    def _load_adapter(self, name: str, path: str) -> None:
         import copy
 
         from peft import PeftModel
@@ -126,7 +139,8 @@ class Server:
         longest = body["n_predict" if ours else "max_tokens"]
         (said,) = Sampler(model, end).generate([body["prompt"]], [("server", body["seed"])], Sampling(max_tokens=longest))
         ids, logp = list(said.ids), [x + self.lie.get("logp", 0.0) for x in said.logp]
-        text = self.words.decode([(i + self.lie.get("shift", 0)) % len(self.words) for i in ids], skip_special_tokens=False)
+        read = ids[:-1] if said.finished else ids  # neither of the two spells the end that it stopped at
+        text = self.words.decode([(i + self.lie.get("shift", 0)) % len(self.words) for i in read], skip_special_tokens=False)
         if ours:
             probabilities = [] if self.lie.get("bare") else [{"id": i, "logprob": x} for i, x in zip(ids, logp, strict=True)]
             return {
@@ -137,6 +151,7 @@ class Server:
             }
         numbers = {"tokens": [f"token_id:{i}" for i in ids], "token_logprobs": logp}
         choice = {"text": text, "finish_reason": "stop" if said.finished else "length", "logprobs": numbers, "token_ids": ids}
+        choice |= {"prompt_token_ids": body["prompt"]}
         if self.lie.get("bare"):
             choice["logprobs"] = None
         if self.lie.get("letters"):
@@ -145,6 +160,10 @@ class Server:
         if self.lie.get("old"):
             del choice["token_ids"]
         return {"model": self.lie.get("model", body["model"]), "choices": [choice]}
+
+
+def _refused(status: int, why: str, kind: str) -> tuple[int, Any, dict[str, str]]:
+    return status, {"error": {"message": why, "type": kind, "code": status}}, {}
 
 
 def serve(server: Server, port: int) -> None:
@@ -189,7 +208,7 @@ class Running:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, cwd=ROOT)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while True:
             try:
                 self.tell()

@@ -117,6 +117,12 @@ def test_a_server_that_takes_no_adapters_is_told_how_to_begin(tmp_path, server, 
         run(recipe(tmp_path, server, model), tmp_path / "run")
 
 
+def test_an_adapter_that_is_too_large_is_no_passing_failure(tmp_path, server, model):
+    """vLLM says 500 of it, as of what passes."""
+    with pytest.raises(UserError, match=r"LoRA rank 9 is greater than max_lora_rank 8.*--max-lora-rank 9 \(or more\)"):
+        run(recipe(tmp_path, server, model, "stages.grpo.adapter.rank=9"), tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -24,7 +24,7 @@ from tutelage.rollouts.collect import Collector, Phases
 from tutelage.rollouts.group import GroupCredit
 from tutelage.rollouts.remote import ServerSpeaker, seed_of
 from tutelage.rollouts.rewards import RuleReward
-from tutelage.rollouts.server import Server, read
+from tutelage.rollouts.server import Server, read, request
 from tutelage.rollouts.source import Rollouts
 from tutelage.rollouts.speaker import RoleSpeaker
 
@@ -158,6 +158,12 @@ def test_every_request_says_how_to_sample_and_has_a_seed_of_its_own(model, serve
         assert body["ignore_eos"] and len(body["stop_token_ids"]) == 1 and all(type(i) is int for i in body["prompt"])
 
 
+def test_what_llama_cpp_was_started_with_samples_nothing():
+    """Mirostat would take the place of `samplers`, and log-probabilities would still be those of the bare model."""
+    body = request(Server("http://host/v1", "m", speaks="llama.cpp"), "m", [1], 3, 5, 0).body
+    assert body and (body["samplers"], body["temperature"], body["mirostat"], body["dynatemp_range"]) == (["temperature"], 1, 0, 0)
+
+
 def test_what_passes_is_asked_again_and_what_was_said_is_never_asked_twice(model, server, tmp_path):
     server.tell(faults=[None, 429, "garbage", None, 500])
     first = far(model, server, tmp_path)[1].collect(0)
@@ -230,3 +236,10 @@ def test_an_answer_of_another_form_is_refused(answer, said):
 def test_a_response_that_was_broken_off_is_none():
     with pytest.raises(Interrupted, match="broke a response off"):
         read(SERVER, "m", changed(finish_reason="abort"), (1,), 3, 9)
+
+
+def test_halves_of_letters_that_llama_cpp_keeps_to_itself_are_told_of():
+    rows = [{"id": 5, "logprob": -1.0}, {"id": 7, "logprob": -2.0}]
+    answer = {"tokens": [5, 6, 7], "content": "é", "completion_probabilities": rows}
+    with pytest.raises(UserError, match="no log-probability for 1 of a response's 3 tokens, as of letters that take several tokens"):
+        read(Server("http://host/v1", "m", speaks="llama.cpp"), "m", answer, (1,), 3, 9)

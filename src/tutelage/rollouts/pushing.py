@@ -18,6 +18,8 @@ from tutelage.core.files import sync_tree, writing
 from tutelage.rollouts.server import Server
 
 WEIGHTS = "adapter_model.safetensors"
+REFUSED = "add_lora method failed"
+"""vLLM says 500 of an adapter that it can't take (its rank, its modules), as of a failure of its own; asked again it says so again."""
 
 
 class Adapters:
@@ -42,7 +44,8 @@ class Adapters:
             except (UserError, Interrupted) as failure:
                 how = f"vLLM takes adapters if it was started with --enable-lora --max-lora-rank {self.rank} (or more) and with "
                 where = f"VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in its environment, and sees {self.folder} under this path"
-                raise type(failure)(f"{failure}; {how}{where}") from failure
+                kind = UserError if REFUSED in str(failure) else type(failure)
+                raise kind(f"{failure}; {how}{where}") from failure
         for old in there:
             if old.startswith(f"{self.name}-") and old != saved.name:
                 self._asking.one("/unload_lora_adapter", {"lora_name": old})

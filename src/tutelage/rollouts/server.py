@@ -47,6 +47,7 @@ def request(server: Server, model: str, prompt: Sequence[int], max_tokens: int, 
     """One response to one prompt."""
     if server.speaks == "llama.cpp":
         neutral = {**NEUTRAL, "top_k": 0, "typical_p": 1.0, "repeat_penalty": 1.0, "samplers": ["temperature"]}
+        neutral |= {"mirostat": 0, "dynatemp_range": 0.0, "ignore_eos": False}  # a server may be started with these, and samples by them
         asked = {"n_predict": max_tokens, "n_probs": 1, "return_tokens": True, "post_sampling_probs": False}
         return Request(f"{server.at.removesuffix('/v1')}/completion", {"prompt": list(prompt), "seed": seed, **asked, **neutral})
     neutral = {**NEUTRAL, "top_k": -1, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
@@ -100,6 +101,11 @@ def _vllm(answer: Mapping[str, Any]) -> tuple[list[int], list[float], str, str]:
 def _llama(answer: Mapping[str, Any]) -> tuple[list[int], list[float], str, str]:
     """A letter of several tokens has one entry there, and then the log-probabilities of the others are nowhere: refused."""
     ids, rows = _whole(answer["tokens"]), answer["completion_probabilities"]
+    if 0 < len(rows) < len(ids):
+        raise UserError(
+            f"llama.cpp gives no log-probability for {len(ids) - len(rows)} of a response's {len(ids)} tokens, as of letters that take "
+            "several tokens; vLLM gives them all (sampler.speaks: vllm)"
+        )
     if [row["id"] for row in rows] != ids:
         raise ValueError
     return ids, _numbers([row["logprob"] for row in rows], len(ids)), str(answer["content"]), ""
