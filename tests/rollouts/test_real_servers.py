@@ -160,7 +160,7 @@ def said(url: str, path: str, body=None):
 
 def test_the_stand_in_answers_in_the_form_of_vllm(tmp_path, model, vllm):
     sampled = request(Server(vllm.url, "tiny"), "tiny", [10, 11, 12], 5, 7, 0).body
-    chat = {"model": "tiny", "messages": [{"role": "user", "content": "Who?"}], "max_tokens": 3}
+    chat = {"model": "tiny", "messages": [{"role": "user", "content": "<response A>\nYes.\n</response A>"}], "max_tokens": 3}
     nowhere = {"lora_name": "nowhere", "lora_path": "/nowhere"}
     asked = [("/models", None), ("/completions", sampled), ("/completions", {**sampled, "model": "other"}), ("/chat/completions", chat)]
     asked += [("/load_lora_adapter", nowhere), ("/unload_lora_adapter", nowhere), ("/nothing", {"any": 1})]
