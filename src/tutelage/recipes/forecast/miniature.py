@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from tutelage.core.settings import to_plain
 from tutelage.core.text import Prompt, Response
 from tutelage.feedback.annotation import Annotation
+from tutelage.recipes.comparing import answering
 from tutelage.recipes.recipe import Recipe, Step, as_dict, context_of
 from tutelage.recipes.reinforced import Reinforced
 from tutelage.recipes.sources import STORES, Input, Model
@@ -127,6 +128,7 @@ def _evaluate(stage: Evaluate, context: Context, answered: int) -> Any:
         stage,
         models=models,
         by="evals",
+        judge=None,
         study=None,
         enough=1.0,
         count=count,
@@ -138,7 +140,7 @@ def _evaluate(stage: Evaluate, context: Context, answered: int) -> Any:
 
 def sampled_models(stage: Evaluate, context: Context) -> tuple[str, ...]:
     """The policy whose answers are shortest, one that was reinforced, and a reward model, where there are such and evals ask for them."""
-    policies = policies_of(stage, context)
+    policies = answering(stage.models, context)
     plain = [name for name in policies if not judged(name, context)]
     longest = stage.sampling.max_tokens
     chosen = sorted(plain or policies, key=lambda name: context.answer(name, longest))[:1]
@@ -147,11 +149,6 @@ def sampled_models(stage: Evaluate, context: Context) -> tuple[str, ...]:
     if "reward_accuracy" in stage.evals:
         chosen += [name for name in stage.models if name not in policies][:1]
     return tuple(chosen) if policies else ()
-
-
-def policies_of(stage: Evaluate, context: Context) -> list[str]:
-    """Those of its models that answer."""
-    return [name for name in stage.models if name == "model" or context.stages[name].produces == "model"]
 
 
 def judged(name: str, context: Context) -> bool:
@@ -166,8 +163,8 @@ def written(stage: Evaluate, context: Context, prompts: int, pairs: int) -> floa
     longest = stage.sampling.max_tokens
     short = context.answer(sampled_models(stage, context)[0], longest)
     # About half of an answer's cost is its words; the rest (its prompt, its grades, its row) is the same for a long one.
-    own = sum((1 + context.answer(name, longest) / short) / 2 for name in policies_of(stage, context))
-    learnt = [context.stages[name] for name in policies_of(stage, context) if judged(name, context)]
+    own = sum((1 + context.answer(name, longest) / short) / 2 for name in answering(stage.models, context))
+    learnt = [context.stages[name] for name in answering(stage.models, context) if judged(name, context)]
     parents = {(s.init, s.reward_model) for s in learnt if isinstance(s, Reinforced)} if "overoptimization" in stage.evals else set()
-    paired = "reward_accuracy" in stage.evals and len(policies_of(stage, context)) < len(stage.models)
+    paired = "reward_accuracy" in stage.evals and len(answering(stage.models, context)) < len(stage.models)
     return prompts * (own * (4 / 3 if stage.in_village(context) else 1.0) + 4 * len(parents)) + 4 * pairs * paired
