@@ -2,8 +2,8 @@
 
 Nothing is imitated: batches, roles, objectives, adapters, precision, sampling and reading are the run's own, so their speed and memory are
 too. What is changed: how long stages last (steps, updates, prompts, rows of inputs); that answers end after as many tokens as they are
-expected to have, since a model that has learnt for four steps doesn't know how to end; that people are not asked (answers are put in any
-order); that a rule which rewards is not called.
+expected to have, since a model that has learnt for four steps doesn't know how to end; that people and judges are not asked (answers are put in
+any order); that a rule which rewards is not called.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def nothing(prompt: Prompt, response: Response) -> float:
 
 @dataclass(frozen=True)
 class Unasked(Label):
-    """A label stage whose people aren't asked."""
+    """A label stage whose people, or judge, aren't asked."""
 
     produces: ClassVar = "annotations"
 
@@ -102,12 +102,13 @@ def _label(stage: Label, context: Context) -> Any:
     length = round(context.answer(stage.policy, stage.sampling.max_tokens))
     count = min(PROMPTS, stage.expected_prompts(context))
     sampling = replace(stage.sampling, max_tokens=max(1, length))
-    if stage.by != "people":
+    if stage.by not in ("people", "judge"):
         return replace(stage, count=count, sampling=sampling)
     if stage.task not in SHAPED:
         return None
-    same = {name: value for name, value in vars(stage).items() if name not in ("by", "study", "enough")}
-    return Unasked(**{**same, "count": count, "sampling": sampling})
+    same = {name: value for name, value in vars(stage).items() if name not in ("by", "judge", "study", "enough")}
+    overlap = 2 if stage.judge else stage.overlap  # a judge is asked in both orders
+    return Unasked(**{**same, "overlap": overlap, "count": count, "sampling": sampling})
 
 
 def _reinforced(stage: Reinforced, context: Context) -> Reinforced:

@@ -122,7 +122,7 @@ class Evaluate:
 
     def bill(self, context: Context) -> str:
         """What asking a judge may cost, for people; empty where nobody is asked by URL."""
-        if not self.judge or self.prompts is None:
+        if not self.judge or self.prompts is None or self.prompts not in context.inputs:
             return ""
         prompt = context.size(self.prompts, "prompts").prompt
         return comparing.bill(self.judge, self.models, self.expected_pairs(context), prompt, self.sampling.max_tokens, context)
