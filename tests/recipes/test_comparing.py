@@ -104,6 +104,7 @@ def test_a_judge_that_takes_the_first_place_says_nothing_and_is_told_of(server, 
     assert judged.told["judge"]["first_wins"]["mean"] == 1 and judged.told["judge"]["same_twice"]["mean"] == 0
     assert any("stood first in 100% " in note and "place sways it" in note for note in judged.notes)
     assert all(r.mean == 0.5 and r.low < 0.45 for r in figures(judged, "longer_won").values()), "one of the two is the longer one"
+    assert any("the longer one won in 50% (95 % interval 38% to 62%)" in note for note in judged.notes)
 
 
 def test_where_both_orders_are_one_the_first_place_wins_and_it_is_seen(server, tmp_path, monkeypatch):
@@ -205,7 +206,7 @@ def test_the_plan_says_what_it_costs_and_asks_nobody(server, tmp_path):
         (("by=evals",), "judge: is asked only where the stage says by: judge"),
         (("judge=null",), "by: a judge has an address"),
         (("models=[base]",), "models: a judge compares models with the first one; name two or more that answer"),
-        (("prompts=null",), "prompts: a judge judges answers to prompts; name an input of prompts"),
+        (("prompts=null",), "prompts: a judge compares answers to prompts; name an input of prompts"),
         (("overlap=2",), "a judge is asked once for each order"),
         (("enough=0.5",), "enough: is about people"),
         (("judge.key=NOT_SET_ANYWHERE",), "judge.key: .* set the environment variable NOT_SET_ANYWHERE"),
@@ -216,8 +217,14 @@ def test_what_does_not_fit_is_told_before_anything_runs(tmp_path, server, change
         load(page(tmp_path, PAGE.replace("URL", server.url)), [f"stages.report.{change}" for change in changes])
 
 
-def test_a_fault_names_the_line_of_the_recipe(tmp_path, server):
-    text = PAGE.replace("URL", server.url)
-    for wrong, said in (("by: judge, ", r"small\.yaml:8: .*judge: is asked only"), (", other],", r"small\.yaml:7: .*models: a judge compares")):
-        with pytest.raises(UserError, match=said):
-            load(page(tmp_path, text.replace(wrong, "]," if wrong.startswith(",") else "")))
+@pytest.mark.parametrize(
+    ("there", "instead", "said"),
+    [
+        ("by: judge, ", "", r"small\.yaml line 8: stages\.report\.judge: is asked only where"),
+        (", other],", "],", r"small\.yaml line 7: stages\.report\.models: a judge compares models"),
+        ("ask: 6", "prompts: null", r"small\.yaml line 7: stages\.report\.prompts: a judge compares answers"),
+    ],
+)
+def test_a_fault_names_the_line_of_the_recipe(tmp_path, server, there, instead, said):
+    with pytest.raises(UserError, match=said):
+        load(page(tmp_path, PAGE.replace("URL", server.url).replace(there, instead)))

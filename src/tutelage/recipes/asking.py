@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tutelage.core.errors import UserError
-from tutelage.core.statistics import Estimate
+from tutelage.core.statistics import Estimate, within
 from tutelage.core.text import Prompt, Response
 from tutelage.feedback import judge as judges
 from tutelage.feedback.agreement import bias
@@ -93,9 +93,15 @@ def told(work: Work, judge: Judge, store: Store, chunks: Sequence[Mapping[str, A
         work.progress.note(f"{work.name}: {unread}: what they were asked about is left out")
     work.journal({"judge": judge.host, "model": judge.model, **sums, "store": store.hash})
     paid = {"price": judge.price.of(sums["read"], sums["written"])} if judge.price else {}
-    shares = {"first_wins": bias.position(votes), "same_twice": bias.consistency(votes), "longer_wins": bias.length(votes)}
+    shares = {"first_wins": bias.position(votes), "same_twice": bias.consistency(votes), "longer_wins": longer(votes)}
     plain = {name: _plain(share) for name, share in shares.items()}
     return {"judge": {"host": judge.host, "model": judge.model, **sums, **paid, **plain}}
+
+
+def longer(votes: Sequence[Vote]) -> Estimate | None:
+    """How often the longer one wins; where verdicts cancel in every prompt, their interval is Wilson's."""
+    share = bias.length(votes)
+    return None if share is None else within(share, 0.0, 1.0)
 
 
 def swayed(judge: Judge, votes: Sequence[Vote]) -> str:

@@ -13,7 +13,6 @@ from tutelage.core.text import Response
 from tutelage.evals.eval import Subject
 from tutelage.evals.findings import Source
 from tutelage.evals.head_to_head import QUESTIONS, Asked, Found, alone, ask, found, longer_won
-from tutelage.feedback.agreement import bias
 from tutelage.feedback.agreement.votes import Vote, spoken
 from tutelage.feedback.judge import Judge
 from tutelage.feedback.store import Store
@@ -55,7 +54,7 @@ def check(stage: Compares, context: Context) -> None:
     if len(answering(stage.models, context)) < 2:
         raise context.fault("models", f"{who} compare{s} models with the first one; name two or more that answer")
     if stage.prompts is None:
-        raise context.fault("prompts", f"{who} judge{s} answers to prompts; name an input of prompts")
+        raise context.fault("prompts", f"{who} compare{s} answers to prompts; name an input of prompts")
     if stage.study is not None:
         _check_page(stage.study, stage.overlap, context)
 
@@ -119,7 +118,7 @@ def judged_by_model(work: Work, subjects: Sequence[Subject], prompts: int, judge
 
 def _warned(judge: Judge, votes: Sequence[Vote]) -> tuple[str, ...]:
     """What is known of such judges, and of this one."""
-    longer = bias.length(votes)
+    longer = asking.longer(votes)
     return (
         f"whether people would say so: {judge.name} is one model, and the intervals know nothing of how judges differ",
         "such judges lean to long answers, and may lean to answers like their own (Zheng et al. 2023, arXiv 2306.05685, section 3.3); "

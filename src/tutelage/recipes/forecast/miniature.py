@@ -1,9 +1,9 @@
 """A recipe in miniature: the same stages, in the same order, with the same settings, a few steps each; what `plan` times.
 
-Nothing is imitated: batches, roles, objectives, adapters, precision, sampling and reading are the run's own, so their speed and memory are
-too. What is changed: how long stages last (steps, updates, prompts, rows of inputs); that answers end after as many tokens as they are
-expected to have, since a model that has learnt for four steps doesn't know how to end; that people and judges are not asked (answers are put in
-any order); that a rule which rewards is not called.
+Nothing is imitated: batches, roles, objectives, adapters, precision, sampling and reading are the run's own, so their speed and memory
+are too. What is changed: how long stages last (steps, updates, prompts, rows of inputs); that answers end after as many tokens as they
+are expected to have, since a model that has learnt for four steps doesn't know how to end; that people and judges are not asked (answers
+are put in any order); that a rule which rewards is not called.
 """
 
 from collections.abc import Mapping
