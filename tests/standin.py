@@ -26,14 +26,19 @@ import httpx2
 ROOT = Path(__file__).parents[1]
 LARGEST = 8
 """Rank of the adapters that it takes, at most."""
+SUM = re.compile(r"What is (\d+) \+ (\d+)\?")
 RESPONSE = re.compile(r"<response ([A-I])>\n(.*?)\n</response \1>", re.S)
 
 
 def verdict(text: str, way: str) -> str:
-    """The rule of the judge: the longer response is better; or whatever stands first; or nothing that can be read."""
+    """The rule of the judge: the longer response is better; or whatever stands first; or which adds up; or nothing that can be read."""
     found = RESPONSE.findall(text)
     if way == "mute":
         return "Both have their merits."
+    if way == "truth":
+        a, b = SUM.findall(text)[0]
+        right = [name for name, body in found if str(int(a) + int(b)) in re.findall(r"\d+", body)]
+        return f"Verdict: {right[0] if len(right) == 1 else 'tie'}"
     order = [name for name, _ in found] if way == "first" else [n for n, body in sorted(found, key=lambda r: (-len(r[1]), r[1]))]
     return f"Let me think.\n\n**Verdict:** {' > '.join(order) if 'orders all' in text else order[0]}"
 

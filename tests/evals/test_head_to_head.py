@@ -7,7 +7,7 @@ import pytest
 from tutelage.core import statistics
 from tutelage.core.randomness import stream
 from tutelage.core.text import Prompt, Response, ask
-from tutelage.evals.head_to_head import Asked, Found, alone
+from tutelage.evals.head_to_head import Asked, Found, alone, longer_won
 from tutelage.evals.head_to_head import ask as compare
 from tutelage.evals.head_to_head import found as found_of
 from tutelage.feedback.annotation import Annotation
@@ -126,3 +126,36 @@ def test_against_the_baseline_a_half_is_nothing_and_ratings_are_compared_where_o
     preferred, quality = found(given, {"ppo": PROMPTS[20:30]}, "sft").comparisons
     assert (preferred.a, preferred.b, preferred.difference, preferred.verdict) == ("ppo", "sft", pytest.approx(1 / 3), "better")
     assert quality.difference == pytest.approx(0.5 * 20 / 30) and quality.n == 30 and quality.low < quality.difference < quality.high
+
+
+def verdicts(winners: Sequence[tuple[object, object]], lengths: tuple[int, int] = (3, 9)) -> tuple[list[Annotation], Asked]:
+    """A judge's two verdicts on each prompt, the second with the answers in reverse; one answer of so many letters, one of so many more."""
+    texts = tuple(Response("x" * n + stage, by=stage) for n, stage in zip(lengths, ("sft", "ppo")))
+    given = [
+        Annotation(prompt, texts, "pair", {"winner": winner}, "judge:j", 0.5, shown)
+        for prompt, two in zip(PROMPTS, winners)
+        for winner, shown in zip(two, ((0, 1), (1, 0)))
+    ]
+    return given, Asked("sft", (), {(prompt.id, texts[1].id): ("ppo",) for prompt in PROMPTS}, {"ppo": ()})
+
+
+def test_two_orders_of_one_pair_are_one_judgement_of_who_judged():
+    two = [((1, 1), (1, 0), (0, 0), ("tie", 1))[n % 4] for n in range(40)]
+    given, asked = verdicts(two)
+    (told,) = found_of(given, asked, "judge:j").results
+    means = [(1.0, 0.5, 0.0, 0.75)[n % 4] for n in range(40)]
+    expected = statistics.mean(means)
+    assert (told.eval, told.measure.title) == ("preferred_by_judge", "Preferred over sft, by judge:j")
+    assert (told.mean, told.low, told.high, told.n) == pytest.approx((expected.mean, expected.low, expected.high, 40))
+    assert [sample.value for sample in told.samples] == means
+
+
+def test_how_often_the_longer_answer_won_is_a_share_of_what_was_decided():
+    two = [((1, 1), (1, 0), ("tie", "tie"), ("tie", 0))[n % 4] for n in range(40)]
+    given, asked = verdicts(two)
+    (told,) = longer_won(given, asked, "judge:j")
+    decided = [(float(won == 1), n) for n, pair_ in enumerate(two) for won in pair_ if won != "tie"]
+    expected = statistics.mean([value for value, _ in decided], [n for _, n in decided])
+    assert (told.mean, told.low, told.high, told.n) == pytest.approx((0.6, expected.low, expected.high, 50))
+    assert not longer_won(*verdicts(two, (3, 3)), "judge:j"), "of one length, neither is the longer"
+    assert not longer_won(*verdicts([("tie", "tie")] * 40), "judge:j")

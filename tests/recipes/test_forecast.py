@@ -15,7 +15,7 @@ from tutelage.recipes.forecast.network import Network
 from tutelage.recipes.forecast.rehearsal import Clock, Rehearsed, read
 from tutelage.recipes.forecast.standin import stand_in
 from tutelage.recipes.plan import forecast
-from tutelage.recipes.recipe import load
+from tutelage.recipes.recipe import context_of, load
 from tutelage.recipes.sizes import size_of
 from tutelage.recipes.sources import Input, Model, New
 
@@ -51,6 +51,18 @@ def test_people_and_rules_are_not_asked_in_a_miniature(tmp_path: Path, kept: Pat
     short = miniature(recipe, recipe.model, frozenset({"reward_model"}))
     found = rehearsal.rehearse(recipe, frozenset({"reward_model"}), joining_decisions(), 0, lambda line: None)
     assert type(short.steps["preferences"].stage).__name__ == "Unasked" and isinstance(found["reward_model"], Rehearsed)
+
+
+def test_a_judge_by_url_is_not_asked_in_a_miniature(kept: Path) -> None:
+    """Nobody listens at the address: a question would end the rehearsal."""
+    judge = "judge={url: 'http://127.0.0.1:9/v1', model: any, tries: 1}"
+    asks = [f"stages.{stage}.{change}" for stage in ("preferences", "evaluate") for change in ("by=judge", judge)]
+    recipe = load("instructgpt", [*NANO, *asks])
+    short = miniature(recipe, recipe.model, frozenset({"reward_model", "evaluate"}))
+    assert short.steps["preferences"].stage.judge is None and short.steps["evaluate"].stage.judge is None  # type: ignore[attr-defined]
+    assert short.steps["preferences"].stage.judged_rows(context_of(short, short.steps["preferences"], str)) % 2 == 0  # type: ignore[attr-defined]
+    found = rehearsal.rehearse(recipe, frozenset({"reward_model"}), joining_decisions(), 0, lambda line: None)
+    assert isinstance(found["reward_model"], Rehearsed)
 
 
 def joining_decisions():

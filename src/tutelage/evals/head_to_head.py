@@ -1,10 +1,14 @@
-"""Head to head before people, the way InstructGPT was judged: blind, two answers to one prompt, which is better, and each from 1 to 7.
+"""Head to head, the way InstructGPT was judged: blind, two answers to one prompt, which is better, and (by people) each from 1 to 7.
 
     preferred = mean over prompts of (wins + ties / 2) / judgements,   quality = mean rating
 
 Prompts share an annotator and annotators share a prompt, so intervals are clustered both ways (core/statistics.py): the answers of
 three people to a hundred prompts are not three hundred opinions. Where one person alone judged, nothing is known of how people differ,
 and the interval says so by being clustered by prompt only (`alone`). Where both models said the same, nobody is asked: that is a tie.
+
+A judge by URL is one that is asked twice, in both orders: two verdicts on one prompt, whose mean is one judgement. It is swayed by length
+(Zheng et al. 2023, 2306.05685, section 3.3), so `longer_won` says beside its win rate how often the longer answer won. Its figures have
+names and titles of their own, and never stand in a row with people's.
 
 Source: Ouyang et al. 2022, sections 3.6 and 4.1: labelers' preference against a baseline, and Likert quality on a scale of 1 to 7.
 """
@@ -22,11 +26,14 @@ from tutelage.core.statistics import Estimate
 from tutelage.core.text import Prompt, Response
 from tutelage.evals.compare import Comparison, judged
 from tutelage.evals.eval import Measure, Result, Sample
+from tutelage.feedback.agreement import bias
+from tutelage.feedback.agreement.votes import spoken
 from tutelage.feedback.annotation import Annotation
 from tutelage.feedback.tasks import answer_of
 from tutelage.feedback.tasks.likert import Likert
 from tutelage.feedback.tasks.pair import Pair
 
+PEOPLE = "people"
 PREFERRED = "better"
 QUALITY = "quality"
 QUESTIONS = (
@@ -34,7 +41,6 @@ QUESTIONS = (
     {"task": "likert", "name": QUALITY, "ask": "How good is each answer, from 1 to 7?"},
 )
 """What people are asked about each pair, as a study's page says it."""
-QUALITY_OF = Measure(QUALITY, "Quality, by people", "of 7", limits=(1.0, 7.0))
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,21 @@ def ask(prompts: Sequence[Prompt], said: Mapping[str, Sequence[Response]], basel
 
 @dataclass(frozen=True)
 class Found:
-    """What people found: figures of every stage, and each against the baseline."""
+    """What people, or a judge, found: figures of every stage, and each against the baseline."""
 
     results: tuple[Result, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
 
 
-def found(annotations: Iterable[Annotation], asked: Asked) -> Found:
+def preferred_over(baseline: str, by: str) -> Measure:
+    """The win rate's; a judge's has another key than people's, since one is no evidence of the other."""
+    key = "preferred" if by == PEOPLE else "preferred_by_judge"
+    return Measure(key, f"Preferred over {baseline}, by {by}", limits=(0.0, 1.0))
+
+
+def found(annotations: Iterable[Annotation], asked: Asked, by: str = PEOPLE) -> Found:
     """How often each stage was preferred over the baseline, every stage's quality, and how it differs from the baseline's where one
-    person rated both; stages nobody judged are left out."""
+    person rated both; stages nobody judged are left out. `by` is who judged, in the measures' titles."""
     wins: dict[str, list[Value]] = defaultdict(list)
     quality: dict[str, list[Value]] = defaultdict(list)
     gains: dict[str, list[Value]] = defaultdict(list)
@@ -106,12 +118,25 @@ def found(annotations: Iterable[Annotation], asked: Asked) -> Found:
             for stage in stages:
                 quality[stage].append(value(float(theirs)))
                 gains[stage].append(value(float(theirs - ours)))
-    measure = Measure("preferred", f"Preferred over {baseline}, by people", limits=(0.0, 1.0))
+    measure, rated = preferred_over(baseline, by), Measure(QUALITY, f"Quality, by {by}", "of 7", limits=(1.0, 7.0))
     preferred = [_result(measure, stage, wins[stage], same[stage]) for stage in same if wins[stage]]
     compared = [_against(measure, stage, baseline, wins[stage], same[stage], 0.5, (0.0, 1.0)) for stage in same if wins[stage]]
-    compared += [_against(QUALITY_OF, stage, baseline, gains[stage], same[stage], 0.0, (-6.0, 6.0)) for stage in same if gains[stage]]
+    compared += [_against(rated, stage, baseline, gains[stage], same[stage], 0.0, (-6.0, 6.0)) for stage in same if gains[stage]]
     rated_stages = [stage for stage in (baseline, *same) if quality[stage]]
-    return Found((*preferred, *(_result(QUALITY_OF, stage, quality[stage]) for stage in rated_stages)), tuple(compared))
+    return Found((*preferred, *(_result(rated, stage, quality[stage]) for stage in rated_stages)), tuple(compared))
+
+
+def longer_won(annotations: Sequence[Annotation], asked: Asked, by: str) -> tuple[Result, ...]:
+    """Of the verdicts on each stage that preferred an answer, the share that preferred the longer one (in characters), clustered by
+    prompt; stages without such a verdict are left out."""
+    measure = Measure("longer_won", f"Longer answer won, by {by}", limits=(0.0, 1.0), main=False)
+    results: list[Result] = []
+    for stage in asked.same:
+        share = bias.length(spoken(a for a in annotations if stage in _other(a, asked)[1]))
+        if share is not None:
+            whole = statistics.within(share, 0.0, 1.0)
+            results.append(Result(measure, stage, whole.mean, whole.low, whole.high, whole.n))
+    return tuple(results)
 
 
 def _other(annotation: Annotation, asked: Asked) -> tuple[int, tuple[str, ...]]:

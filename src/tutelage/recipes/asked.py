@@ -8,16 +8,35 @@ work be done again: the artifact stays, and the run says in a line what was edit
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tutelage.core.settings import Plain, to_plain
 from tutelage.feedback.study.study import Study
 from tutelage.recipes import people
+from tutelage.recipes.stage import Context
 
-SIMULATED = "synthetic:annotators"
-"""The study of annotators who are no people."""
+MACHINES = ("synthetic:annotators", "judge")
+"""The studies of annotators who are no people."""
 ADVICE = ("guidelines", "overlap")
 """What may be edited under finished work."""
+
+
+class MayAskPeople(Protocol):
+    """As much of a stage as is checked here."""
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def study(self) -> str | None: ...
+    @property
+    def enough(self) -> float: ...
+
+
+def check(stage: MayAskPeople, context: Context) -> None:
+    """A fault in what is said of people where none are asked is the context's."""
+    for name in ("study", "enough"):
+        if stage.by != "people" and getattr(stage, name) != getattr(type(stage), name):
+            raise context.fault(name, "is about people; set by: people, or leave it out")
 
 
 def said_by(study: Study) -> dict[str, Any]:
@@ -55,7 +74,7 @@ def remark(stage: str, page: object, results: Mapping[str, Any], now: Mapping[st
 
 def left(last_results: Mapping[str, Any], where: str) -> str:
     """What is said of an earlier artifact's answers when its stage must run again; empty where people gave none."""
-    by_people = last_results.get("study", SIMULATED) != SIMULATED
+    by_people = last_results.get("study", MACHINES[0]) not in MACHINES
     answers = sum((last_results.get("annotators") or {}).values()) if by_people else 0
     stays = f"; what people answered before ({answers:,} answers) stays in {where}, and is used again when this is changed back"
     return stays if answers else ""

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from tutelage.core.settings import read_yaml
 from tutelage.feedback.rehearsal import Rehearsal
-from tutelage.recipes.forecast.miniature import policies_of
 from tutelage.recipes.recipe import Recipe, Step, context_of
 from tutelage.recipes.stages.evaluate import Evaluate
 from tutelage.recipes.stages.label import Label
@@ -18,8 +17,7 @@ def labels(recipe: Recipe, step: Step) -> int:
     if isinstance(stage, Label):
         return stage.judged_rows(context)
     assert isinstance(stage, Evaluate)
-    policies = policies_of(stage, context)
-    return 2 * stage.overlap * min(stage.ask, stage.expected_prompts(context)) * (len(policies) - 1)  # which is better, and how good
+    return 2 * stage.overlap * stage.expected_pairs(context)  # which is better, and how good
 
 
 def labor(recipe: Recipe, step: Step) -> str:

@@ -1,9 +1,9 @@
 """A recipe in miniature: the same stages, in the same order, with the same settings, a few steps each; what `plan` times.
 
-Nothing is imitated: batches, roles, objectives, adapters, precision, sampling and reading are the run's own, so their speed and memory are
-too. What is changed: how long stages last (steps, updates, prompts, rows of inputs); that answers end after as many tokens as they are
-expected to have, since a model that has learnt for four steps doesn't know how to end; that people are not asked (answers are put in any
-order); that a rule which rewards is not called.
+Nothing is imitated: batches, roles, objectives, adapters, precision, sampling and reading are the run's own, so their speed and memory
+are too. What is changed: how long stages last (steps, updates, prompts, rows of inputs); that answers end after as many tokens as they
+are expected to have, since a model that has learnt for four steps doesn't know how to end; that people and judges are not asked (answers
+are put in any order); that a rule which rewards is not called.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from tutelage.core.settings import to_plain
 from tutelage.core.text import Prompt, Response
 from tutelage.feedback.annotation import Annotation
+from tutelage.recipes.comparing import answering
 from tutelage.recipes.recipe import Recipe, Step, as_dict, context_of
 from tutelage.recipes.reinforced import Reinforced
 from tutelage.recipes.sources import STORES, Input, Model
@@ -51,7 +52,7 @@ def nothing(prompt: Prompt, response: Response) -> float:
 
 @dataclass(frozen=True)
 class Unasked(Label):
-    """A label stage whose people aren't asked."""
+    """A label stage whose people, or judge, aren't asked."""
 
     produces: ClassVar = "annotations"
 
@@ -101,12 +102,13 @@ def _label(stage: Label, context: Context) -> Any:
     length = round(context.answer(stage.policy, stage.sampling.max_tokens))
     count = min(PROMPTS, stage.expected_prompts(context))
     sampling = replace(stage.sampling, max_tokens=max(1, length))
-    if stage.by != "people":
+    if stage.by not in ("people", "judge"):
         return replace(stage, count=count, sampling=sampling)
     if stage.task not in SHAPED:
         return None
-    same = {name: value for name, value in vars(stage).items() if name not in ("by", "study", "enough")}
-    return Unasked(**{**same, "count": count, "sampling": sampling})
+    same = {name: value for name, value in vars(stage).items() if name not in ("by", "judge", "study", "enough")}
+    overlap = 2 if stage.judge else stage.overlap  # a judge is asked in both orders
+    return Unasked(**{**same, "overlap": overlap, "count": count, "sampling": sampling})
 
 
 def _reinforced(stage: Reinforced, context: Context) -> Reinforced:
@@ -127,6 +129,7 @@ def _evaluate(stage: Evaluate, context: Context, answered: int) -> Any:
         stage,
         models=models,
         by="evals",
+        judge=None,
         study=None,
         enough=1.0,
         count=count,
@@ -138,7 +141,7 @@ def _evaluate(stage: Evaluate, context: Context, answered: int) -> Any:
 
 def sampled_models(stage: Evaluate, context: Context) -> tuple[str, ...]:
     """The policy whose answers are shortest, one that was reinforced, and a reward model, where there are such and evals ask for them."""
-    policies = policies_of(stage, context)
+    policies = answering(stage.models, context)
     plain = [name for name in policies if not judged(name, context)]
     longest = stage.sampling.max_tokens
     chosen = sorted(plain or policies, key=lambda name: context.answer(name, longest))[:1]
@@ -147,11 +150,6 @@ def sampled_models(stage: Evaluate, context: Context) -> tuple[str, ...]:
     if "reward_accuracy" in stage.evals:
         chosen += [name for name in stage.models if name not in policies][:1]
     return tuple(chosen) if policies else ()
-
-
-def policies_of(stage: Evaluate, context: Context) -> list[str]:
-    """Those of its models that answer."""
-    return [name for name in stage.models if name == "model" or context.stages[name].produces == "model"]
 
 
 def judged(name: str, context: Context) -> bool:
@@ -166,8 +164,8 @@ def written(stage: Evaluate, context: Context, prompts: int, pairs: int) -> floa
     longest = stage.sampling.max_tokens
     short = context.answer(sampled_models(stage, context)[0], longest)
     # About half of an answer's cost is its words; the rest (its prompt, its grades, its row) is the same for a long one.
-    own = sum((1 + context.answer(name, longest) / short) / 2 for name in policies_of(stage, context))
-    learnt = [context.stages[name] for name in policies_of(stage, context) if judged(name, context)]
+    own = sum((1 + context.answer(name, longest) / short) / 2 for name in answering(stage.models, context))
+    learnt = [context.stages[name] for name in answering(stage.models, context) if judged(name, context)]
     parents = {(s.init, s.reward_model) for s in learnt if isinstance(s, Reinforced)} if "overoptimization" in stage.evals else set()
-    paired = "reward_accuracy" in stage.evals and len(policies_of(stage, context)) < len(stage.models)
+    paired = "reward_accuracy" in stage.evals and len(answering(stage.models, context)) < len(stage.models)
     return prompts * (own * (4 / 3 if stage.in_village(context) else 1.0) + 4 * len(parents)) + 4 * pairs * paired

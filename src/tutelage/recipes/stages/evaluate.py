@@ -20,10 +20,11 @@ from tutelage.evals.findings import Cost, Findings, Source, StageNote, headline_
 from tutelage.evals.probe import curves
 from tutelage.evals.subject import Artifact as Subject
 from tutelage.evals.suite import Measured
+from tutelage.feedback.judge import Judge
 from tutelage.models.sampling import Sampling
-from tutelage.recipes import asked, people
+from tutelage.recipes import asked, comparing
 from tutelage.recipes.budget import budget
-from tutelage.recipes.comparing import Judged, judged_by_people, page_for
+from tutelage.recipes.comparing import Judged, judged_by_model, judged_by_people, page_for
 from tutelage.recipes.lineage import of_study
 from tutelage.recipes.material import HELD_OUT_DEMONSTRATIONS, HELD_OUT_DOCUMENTS, PROMPTS
 from tutelage.recipes.sources import Input, Model
@@ -45,11 +46,15 @@ class Evaluate:
     models: Annotated[tuple[str, ...], MinLen(1)]
     """Stages to measure, in the order of the report; `model` is the recipe's own. Reward models too."""
     evals: tuple[str, ...] = ()
-    """Files in `evals/` by name, or yours by import path; the first is what the report begins with. May be empty where people judge."""
-    by: Literal["evals", "people"] = "evals"
-    """people: beside the evals, a site opens where people compare each model with the first one, blind, and the run waits for them."""
+    """Files in `evals/` by name, or yours by import path; the first is what the report begins with. May be empty where people or a judge
+    compare."""
+    by: Literal["evals", "people", "judge"] = "evals"
+    """people: beside the evals, a site opens where people compare each model with the first one, blind, and the run waits for them.
+    judge: a model by URL compares them, each pair in both orders."""
+    judge: Judge | None = None
+    """For a judge: its address, its model's name, and the name of the environment variable that holds its key."""
     ask: Annotated[int, Ge(1)] = 100
-    """For people: prompts to ask about."""
+    """For people and judges: prompts to ask about."""
     overlap: Annotated[int, Ge(1)] = 1
     """For people: how many judge each pair."""
     study: str | None = None
@@ -79,10 +84,9 @@ class Evaluate:
         return {f"models.{n}": name for n, name in enumerate(self.models)} | {k: v for k, v in given.items() if v}
 
     def check(self, context: Context) -> None:
-        if self.by == "people":
-            self._check_people(context)
-        elif not self.evals:
-            raise context.fault("evals", "names no eval; name one, or set by: people")
+        comparing.check(self, context)
+        if self.by == "evals" and not self.evals:
+            raise context.fault("evals", "names no eval; name one, or set by: people or by: judge")
         for n, name in enumerate(self.evals):
             suite.load(name, context.place(f"evals.{n}"))
         for n, text in enumerate(self.claims):
@@ -91,23 +95,9 @@ class Evaluate:
             except UserError as error:
                 raise context.fault(f"claims.{n}", str(error)) from None
 
-    def _check_people(self, context: Context) -> None:
-        if len(self.models) < 2:
-            raise context.fault("models", "people compare models with the first one; name two or more")
-        if self.prompts is None:
-            raise context.fault("prompts", "people judge answers to prompts; name an input of prompts")
-        if self.study is not None:
-            try:
-                own = people.tasks_of(Path(self.study))
-                people.read_page(Path(self.study), page_for(self.overlap, 0))
-            except UserError as error:
-                raise context.fault("study", str(error)) from None
-            if own:
-                raise context.fault("study", f"{self.study} asks questions of its own; here the questions are the stage's, take them out")
-
     def expected_tokens(self, context: Context) -> int:
         """Answers, a third as many to recombinations, and what perplexity is measured on; other evals' answers are fewer."""
-        policies = [name for name in self.models if name == "model" or context.stages[name].produces == "model"]
+        policies = comparing.answering(self.models, context)
         shown = (("text", self.text, "documents"), ("demonstrations", self.demonstrations, "demonstrations"))
         most = {"text": HELD_OUT_DOCUMENTS, "demonstrations": HELD_OUT_DEMONSTRATIONS}
         read = 0.0
@@ -125,6 +115,17 @@ class Evaluate:
             return 0
         there = round(context.size(self.prompts, "prompts").rows * PROMPTS["eval"])
         return min(self.count or budget(context.model).answered_prompts, there)
+
+    def expected_pairs(self, context: Context) -> int:
+        """Compared by people or a judge."""
+        return min(self.ask, self.expected_prompts(context)) * (len(comparing.answering(self.models, context)) - 1)
+
+    def bill(self, context: Context) -> str:
+        """What asking a judge may cost, for people; empty where nobody is asked by URL."""
+        if not self.judge or self.prompts is None or self.prompts not in context.inputs:
+            return ""
+        prompt = context.size(self.prompts, "prompts").prompt
+        return comparing.bill(self.judge, self.models, self.expected_pairs(context), prompt, self.sampling.max_tokens, context)
 
     def in_village(self, context: Context) -> bool:
         """Are the prompts those of the built-in world, whose truth is known?"""
@@ -146,17 +147,17 @@ class Evaluate:
             subjects.with_pairs(judged.parent, self.pair_prompts or sized.pair_prompts, 4)
             chosen = [self._subject(work, subjects, n) for n in range(len(self.models))]
         evals = [suite.load(name) for name in self.evals]
-        judged = self._judged(work, chosen) if self.by == "people" else Judged()
+        judged = self._judged(work, [s for s in chosen if s.kind == "policy"])
         measured = suite.measure(chosen, evals, meter, work.name)
         found = self._findings(work, chosen, measured, given, judged)
         report.write(found, work.dir)
-        told = {"annotators": judged.people, "store": judged.store, **judged.study} if judged.people else {}
-        return {"sentence": report.as_json(found)["sentence"], "answers": len(subjects.on.prompts), **told}
+        return {"sentence": report.as_json(found)["sentence"], "answers": len(subjects.on.prompts), **judged.told}
 
-    def _judged(self, work: Work, chosen: Sequence[Subject]) -> Judged:
+    def _judged(self, work: Work, policies: Sequence[Subject]) -> Judged:
+        if self.judge:
+            return judged_by_model(work, policies, self.ask, self.judge)
         page = Path(self.study) if self.study else None
-        policies = [subject for subject in chosen if subject.kind == "policy"]
-        return judged_by_people(work, policies, self.ask, self.overlap, page, self.enough)
+        return judged_by_people(work, policies, self.ask, self.overlap, page, self.enough) if self.by == "people" else Judged()
 
     def _subject(self, work: Work, subjects: Subjects, n: int) -> Subject:
         source = work.sources[f"models.{n}"]
@@ -183,7 +184,7 @@ class Evaluate:
             examples=shown,
             picked=picked,
             data=tuple(Source(name, source.given, 0, hash=source.hash[:12]) for name, source in given.items()),
-            people=(*self._people(work), *(Source(name, work.name, n, "judgements") for name, n in judged.people.items())),
+            people=(*self._people(work), *judged.by),
             untested=(*judged.notes, *measured.untested),
             judgements=judged_claims(plain, [read_claim(text) for text in self.claims]),
             settings=yaml.safe_dump({s.name: dict(s.settings) for s in stages}, sort_keys=False, allow_unicode=True),

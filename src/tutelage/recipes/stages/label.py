@@ -89,10 +89,8 @@ class Label:
         if self.responses not in takes:
             near = takes[0] if self.responses < takes[0] else takes[-1]
             raise context.fault("responses", f"the task {self.task} can't be asked about {self.responses} responses; set responses: {near}")
-        for name in ("study", "enough"):
-            if self.by != "people" and getattr(self, name) != getattr(type(self), name):
-                raise context.fault(name, "is about people; set by: people, or leave it out")
-        if asking.check(self, context):
+        asked.check(self, context)
+        if asking.check(self, self.task, context):
             return
         if self.by == "people":
             self._check_study(context)
@@ -152,7 +150,7 @@ class Label:
         sampler = Sampler(role.network, render.end)
         given = material.prompts(work.input("prompts"), self.split, work.seed)[: self._prompts(work.model)]
         chosen = fitting(work, given, lambda p: p, render, self.too_long, self.sampling.max_tokens)
-        before = asking.begun(work, self.judge, len(chosen)) if self.judge else None
+        before = asking.begun(work, self.judge, f"{len(chosen):,} prompts with their responses") if self.judge else None
         store, done, kept = Store(work.dir / STORE), JsonLines(work.dir / "chunks.jsonl"), JsonLines(work.dir / "said.jsonl")
         chunks = [chosen[start : start + self.chunk] for start in range(0, len(chosen), self.chunk)]
         work.progress.stage(work.name, len(chunks))
