@@ -44,6 +44,23 @@ def killed(processes: list[Any], dead: int) -> list[str]:
     return said
 
 
+ENDS = """
+import time
+from torch.distributed import TCPStore
+from tutelage.engine import meeting
+store = TCPStore("127.0.0.1", 0, 1, True)
+meeting.BEAT = 1e-6
+meetings = [meeting.Meeting(store, rank, 40) for rank in range(40)]
+time.sleep(0.5)
+"""
+
+
+def test_a_process_that_is_done_ends_well_whoever_it_was_talking_to() -> None:
+    """Forty threads that talk to the store without a pause: one of them is always amid a call when the process ends."""
+    done = subprocess.run([sys.executable, "-c", ENDS], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("dead", [0, 2])
 def test_killed_amid_a_step_the_others_say_so(dead: int) -> None:
     for said in killed(started("step", 3), dead):

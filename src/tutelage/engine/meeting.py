@@ -7,6 +7,7 @@ alive, and who waits looks whether the others still do. Connections of gloo end 
 On GPUs numbers travel by NCCL, and whatever is said between processes by gloo.
 """
 
+import atexit
 import os
 import signal
 import threading
@@ -28,6 +29,8 @@ MEET = timedelta(minutes=10)
 """Within which all processes must have begun."""
 BEAT, SILENT = 5.0, 180.0
 """Seconds between signs of life; seconds without one after which a process is taken for dead."""
+GOODBYE = 10.0
+"""Seconds for the last of them, when a process ends while the store is silent."""
 LOOK = 0.1
 """Seconds between looks while waiting."""
 BROKEN = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "connection was likely closed")
@@ -38,17 +41,24 @@ class Meeting:
 
     def __init__(self, store: Any, rank: int, size: int) -> None:
         self.store, self.rank, self.size = store, rank, size
-        self._waits = 0
-        threading.Thread(target=self._live, daemon=True).start()
+        self._waits, self._over = 0, threading.Event()
+        self._alive = threading.Thread(target=self._live, daemon=True)
+        self._alive.start()
+        atexit.register(self._leave)
 
     def _live(self) -> None:
         """Say every few seconds that this process is there, until nobody listens any more: whoever waits will then hear of it."""
-        while True:
+        while not self._over.is_set():
             try:
                 self.store.add(f"alive/{self.rank}", 1)
             except RuntimeError:
                 return
-            time.sleep(BEAT)
+            self._over.wait(BEAT)
+
+    def _leave(self) -> None:
+        """A thread that is within torch when the interpreter ends is unwound through C++, which aborts a run that was done."""
+        self._over.set()
+        self._alive.join(GOODBYE)
 
     def wait(self) -> None:
         """Until every process has come here. Interrupted when one has not been heard of for SILENT seconds."""
