@@ -1,6 +1,7 @@
 """Rehearsals: what is shortened and what stays, that they are measured once, and that a line through two sizes gives the whole."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ from tutelage.recipes.sizes import size_of
 from tutelage.recipes.sources import Input, Model, New
 
 NANO = ["model.new=nano"]
+PAGE_OF_SFT = """
+schema: 1
+model: {model}
+inputs: {{data: {data}}}
+stages:
+  sft: {{method: sft, data: data, max_length: 50, too_long: leave_out}}
+"""
 
 
 @pytest.fixture
@@ -139,3 +147,41 @@ def test_rows_are_counted_and_lengths_looked_at(tmp_path: Path) -> None:
     size = size_of(Input("t", str(path)), "documents", Model(new=New("nano")))
     assert (size.rows, size.counted) == (5000, False) and 10 <= size.response <= 20
     assert Input("t", str(path)).hash != Input("t", str(path), most=10).hash
+
+
+def demonstrations(path: Path, lengths: Sequence[tuple[int, int]]) -> Input:
+    """Of so many words each, a token a word."""
+    rows = [{"prompt": " ".join(["tea"] * p), "completion": " ".join(["tea"] * r)} for p, r in lengths]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Input("d", str(path))
+
+
+def with_context(folder: Path, context: int) -> Model:
+    words = tokenizer.words(["tea"], 64)
+    weights.save(create.new(create.SIZES["nano"], words, 0), words, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": context}))
+    return Model(path=folder)
+
+
+def test_what_a_context_cuts_or_leaves_out_is_not_counted(tmp_path: Path) -> None:
+    """Prompts of 6 words and 4 marks: rows of 30 fit, those of 300 are cut at 100 or 50, and a prompt of 200 words leaves no room."""
+    model = with_context(tmp_path / "model", 100)
+    source = demonstrations(tmp_path / "d.jsonl", [(6, 30), (6, 300), (200, 30), (6, 30)])
+    asked = size_of(source, "demonstrations", model).prompt
+    assert 6 < asked < 16
+    for longest, room in ((None, 100), (50, 50)):
+        size = size_of(source, "demonstrations", model, longest)
+        assert size.rows == 3 and size.tokens == 2 * (asked + 31) + room
+    recipe = load(page(tmp_path, PAGE_OF_SFT.format(model=model.path, data=source.given)))
+    step = recipe.steps["sft"]
+    assert context_of(recipe, step, str).size("data", "demonstrations").tokens == 2 * (asked + 31) + 50, "the stage's own max_length"
+
+
+def test_rows_are_looked_at_until_their_mean_is_known(tmp_path: Path) -> None:
+    """One row in forty is a hundred times as long: 400 rows tell the mean to a quarter, all 4,000 to 8 %, or exactly where that is all."""
+    lengths = [(1, 2000 if n % 41 == 7 else 20) for n in range(4000)]
+    size = size_of(demonstrations(tmp_path / "d.jsonl", lengths), "demonstrations", with_context(tmp_path / "model", 4096))
+    assert size.response == pytest.approx(sum(r + 1 for _, r in lengths) / 4000)
+    even = size_of(demonstrations(tmp_path / "e.jsonl", [(1, 20)] * 4000), "demonstrations", with_context(tmp_path / "model", 4096))
+    assert even.response == 21

@@ -9,6 +9,7 @@ first matrices are a function of the seed alone.
 
 import copy
 import json
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,12 +105,20 @@ def wrap(model: PreTrainedModel | PeftModel, adapter: Lora | Prefix, name: str, 
     config = _lora(inner, adapter) if isinstance(adapter, Lora) else _prefix(adapter)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if isinstance(model, PeftModel):
-            model.add_adapter(name, config)
-        else:
-            model = get_peft_model(model, config, adapter_name=name)
+        model = _added(model, config, name)
     model.set_adapter(name)
     return model.eval()
+
+
+def _added(model: PreTrainedModel | PeftModel, config: PeftConfig, name: str) -> PeftModel:
+    if isinstance(model, PeftModel):
+        model.add_adapter(name, config)
+        return model
+    with warnings.catch_warnings():  # peft 0.21 asks by a name that transformers 5.23 is about to drop: nothing a user could mend
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        added = get_peft_model(model, config, adapter_name=name)
+    assert isinstance(added, PeftModel)
+    return added
 
 
 def linear_layers(model: PreTrainedModel) -> tuple[str, ...]:
@@ -239,10 +248,7 @@ def load(model: PreTrainedModel | PeftModel, directory: Path, name: str) -> Peft
     try:
         state = load_file(directory / WEIGHTS)
         with torch.random.fork_rng(devices=[]):
-            if isinstance(model, PeftModel):
-                model.add_adapter(name, config)
-            else:
-                model = get_peft_model(model, config, adapter_name=name)
+            model = _added(model, config, name)
         told = set_peft_model_state_dict(model, state, adapter_name=name)
     except (ValueError, RuntimeError, SafetensorError) as problem:
         raise UserError(f"{directory}: this adapter doesn't fit the model ({str(problem).splitlines()[0]})") from problem

@@ -2,22 +2,27 @@
 
     tokens of an input = rows (lines, or what a Parquet file says) x mean tokens of the rows that were looked at
 
+Rows are looked at until the standard error of their mean is small: a few very long ones make up much of many files. What a model's context
+cuts off or leaves out of them isn't counted.
+
 Where no tokenizer is at hand (a new model on texts of one's own gets one later) three bytes count as a token, and the size says that it
 was not counted. A policy answers about as long as the demonstrations that it, or what it was made from, learnt from; where there are none,
 up to max_tokens.
 """
 
 import gzip
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from math import ceil, inf, sqrt
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from tutelage.core import readers
-from tutelage.core.text import Demonstration, Document, Prompt
+from tutelage.core.text import Demonstration, Document, Prompt, Response
 from tutelage.recipes.sources import STORES, Input, Model
 from tutelage.synthetic import demonstrations, items, text
 
@@ -25,7 +30,11 @@ if TYPE_CHECKING:
     from tutelage.data.render import Renderer
 
 LOOKED_AT = 400
-"""Rows."""
+"""Rows at a time."""
+CLOSE = 0.03
+"""Standard error of the mean length, as a share of it, at which no more rows are looked at."""
+STRIDE = 10
+"""At most, between two rows that are looked at one after the other; so many times LOOKED_AT rows are looked at at most."""
 BYTES = 3.0
 """Of a token, where no tokenizer is at hand: the small vocabularies of new models; published ones have about four."""
 
@@ -48,22 +57,34 @@ class Size:
         return round(self.rows * (self.prompt + self.response))
 
 
-def size_of(source: Input, kind: str, model: Model) -> Size:
-    """Of `source`, read as documents, demonstrations, prompts or preferences. Reads some hundred rows. UserError for a broken one."""
+def size_of(source: Input, kind: str, model: Model, longest: int | None = None) -> Size:
+    """Of `source`, read as documents, demonstrations, prompts or preferences, as far as they fit the model's context and `longest` tokens.
+    Reads some hundred rows. UserError for a broken one."""
     changed = source.path.stat().st_mtime_ns if source.synthetic is None else 0
-    return _sized(source, kind, model.path, changed)
+    return _sized(source, kind, model.path, longest, changed)
 
 
 @cache
-def _sized(source: Input, kind: str, folder: Path | None, changed: int) -> Size:
+def _sized(source: Input, kind: str, folder: Path | None, longest: int | None, changed: int) -> Size:
     render = _renderer(folder, built_in=source.synthetic is not None)
+    limit = min(_context(folder) or inf, longest or inf)
     whole = rows_of(source.path) if source.synthetic is None and source.path.suffix not in STORES else None
-    rows = list(islice(_rows(source, kind), 0, LOOKED_AT * _stride(whole), _stride(whole)))
-    lengths = [_length(row, render) for row in rows]
+    looked, lengths = 0, list[tuple[float, float]]()
+    for first in range(_stride(whole)):  # another tenth of the file's beginning, until that is enough
+        found = [_length(row, render, limit) for row in islice(_rows(source, kind), first, LOOKED_AT * _stride(whole), _stride(whole))]
+        looked += len(found)
+        lengths += [length for length in found if length]
+        if _close([p + r for p, r in lengths]):
+            break
     if not lengths:
         return Size(0, 0.0, 0.0)
     count = _village(kind) if source.synthetic is not None else whole if whole is not None else sum(1 for _ in _rows(source, kind))
-    return Size(count, fmean(p for p, _ in lengths), fmean(r for _, r in lengths), render is not None)
+    return Size(round(count * len(lengths) / looked), fmean(p for p, _ in lengths), fmean(r for _, r in lengths), render is not None)
+
+
+def _close(lengths: list[float]) -> bool:
+    """Do they tell their mean?"""
+    return len(lengths) > 1 and stdev(lengths) <= CLOSE * fmean(lengths) * sqrt(len(lengths))
 
 
 def rows_of(path: Path) -> int | None:
@@ -80,7 +101,7 @@ def rows_of(path: Path) -> int | None:
 
 def _stride(rows: int | None) -> int:
     """Between two rows that are looked at: not only what stands first, but not the whole of a long file either."""
-    return max(1, min(10, (rows or 0) // LOOKED_AT))
+    return max(1, min(STRIDE, ceil((rows or 0) / LOOKED_AT)))
 
 
 def _village(kind: str) -> int:
@@ -117,18 +138,36 @@ def _renderer(folder: Path | None, built_in: bool) -> "Renderer | None":
     return Renderer(tokenizer.words(vocabulary(), 1024)) if built_in else None
 
 
-def _length(row: Any, render: "Renderer | None") -> tuple[float, float]:
-    """(prompt, responses) in tokens."""
+def _context(folder: Path | None) -> int | None:
+    """Tokens that the model in a folder can hold, if its config.json says."""
+    if folder is None or not (folder / "config.json").is_file():
+        return None
+    whole: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    config = whole.get("text_config") or whole
+    return config.get("max_position_embeddings") or config.get("n_positions")
+
+
+def _length(row: Any, render: "Renderer | None", limit: float) -> tuple[float, float] | None:
+    """(prompt, responses) in tokens, each response cut where prompt and response reach the limit; None for a prompt that leaves no room."""
     if isinstance(row, Document):
         return 0.0, (sum(map(len, render.document(row).responses)) if render else len(row.text.encode()) / BYTES)
-    if isinstance(row, Prompt):
-        return _asked(row, render), 0.0
-    prompt, responses = (row.prompt, [row.response]) if isinstance(row, Demonstration) else (row[0], row[1])
-    said = [
-        len(render.tokenizer(r.text, add_special_tokens=False)["input_ids"]) if render else len(r.text.encode()) / BYTES for r in responses
-    ]
-    return _asked(prompt, render), sum(said) + len(said)
+    prompt, responses = _parts(row)
+    asked = _asked(prompt, render)
+    if asked >= limit:
+        return None
+    return asked, sum(min(_said(response.text, render), limit - asked) for response in responses)
+
+
+def _parts(row: Any) -> tuple[Prompt, Sequence[Response]]:
+    if isinstance(row, Demonstration):
+        return row.prompt, [row.response]
+    return (row, []) if isinstance(row, Prompt) else (row[0], row[1])
 
 
 def _asked(prompt: Prompt, render: "Renderer | None") -> float:
     return len(render.prompt(prompt)) if render else sum(len(m.text.encode()) for m in prompt.messages) / BYTES + 4
+
+
+def _said(text: str, render: "Renderer | None") -> float:
+    """With its end."""
+    return 1 + (len(render.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) if render else len(text.encode()) / BYTES)

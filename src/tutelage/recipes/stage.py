@@ -54,8 +54,8 @@ class Context:
     """From a setting's path to its file, line and full path."""
 
     def size(self, name: str, kind: str) -> Size:
-        """Of the input `name`, read as rows of a kind."""
-        return size_of(self.inputs[name], kind, self.model)
+        """Of the input `name`, read as rows of a kind, as far as this stage takes them."""
+        return size_of(self.inputs[name], kind, self.model, getattr(self.stages.get(self.name), "max_length", None))
 
     def answer(self, policy: str, longest: int) -> float:
         """Tokens that an answer of the stage `policy` is expected to have: as the demonstrations have that it, or what it was made from,
