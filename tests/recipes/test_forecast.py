@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tests.recipes.pages import folder_model, page
 from tutelage.core.artifact import Artifact
 from tutelage.models import create, tokenizer, weights
-from tutelage.recipes.forecast import joining, rehearsal
+from tutelage.models.kernels import build
+from tutelage.recipes.forecast import joining, network, rehearsal
 from tutelage.recipes.forecast.joining import Measured
 from tutelage.recipes.forecast.miniature import STEPS, UPDATES, miniature
 from tutelage.recipes.forecast.network import Network
@@ -185,3 +188,20 @@ def test_rows_are_looked_at_until_their_mean_is_known(tmp_path: Path) -> None:
     assert size.response == pytest.approx(sum(r + 1 for _, r in lengths) / 4000)
     even = size_of(demonstrations(tmp_path / "e.jsonl", [(1, 20)] * 4000), "demonstrations", with_context(tmp_path / "model", 4096))
     assert even.response == 21
+
+
+@pytest.mark.parametrize(
+    ("dtype", "unit", "device", "share"),
+    [
+        ("bfloat16", "AMX", "cpu", 0.1),
+        ("bfloat16", "AVX-512", "cpu", 0.3),
+        ("float32", "AMX", "cpu", 0.3),
+        ("bfloat16", "AVX-512", "cuda", 0.1),
+    ],
+)
+def test_small_models_reach_less_of_units_made_for_large_matrices(
+    monkeypatch: pytest.MonkeyPatch, dtype: Literal["bfloat16", "float32"], unit: str, device: str, share: float
+) -> None:
+    monkeypatch.setattr(build, "units", lambda: unit)
+    monkeypatch.setattr(network, "operations_per_second", lambda chosen: 1e9)  # pyright: ignore[reportUnknownLambdaType]
+    assert network.training_speed(replace(joining_decisions(), dtype=dtype, device=device)) == share * 1e9

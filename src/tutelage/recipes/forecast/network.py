@@ -19,8 +19,8 @@ from tutelage.recipes.decisions import Decisions
 from tutelage.recipes.recipe import Step
 from tutelage.recipes.sources import Model
 
-SHARE = {"float32": 0.3, "bfloat16": 0.1}
-"""Of the speed of large matrices, what training of small models reaches."""
+SHARE, OF_TILES = 0.3, 0.1
+"""Of the speed of large matrices, what training of small models reaches; less where units made for large ones (AMX, a GPU's) do them."""
 RUNTIME = 0.65 * 2**30
 """Bytes of Python and torch themselves."""
 MICRO_TOKENS = 4096
@@ -138,7 +138,10 @@ def new_network(size: str) -> Network:
 
 def training_speed(chosen: Decisions) -> float:
     """Operations per second that training may reach here."""
-    return SHARE[chosen.dtype] * operations_per_second(chosen)
+    from tutelage.models.kernels.build import units
+
+    tiles = chosen.dtype == "bfloat16" and (chosen.device == "cuda" or units() == "AMX")
+    return (OF_TILES if tiles else SHARE) * operations_per_second(chosen)
 
 
 def operations_per_second(chosen: Decisions) -> float:
