@@ -11,7 +11,6 @@ up to max_tokens.
 """
 
 import gzip
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -61,16 +60,16 @@ def size_of(source: Input, kind: str, model: Model, longest: int | None = None) 
     """Of `source`, read as documents, demonstrations, prompts or preferences, as far as they fit the model's context and `longest` tokens.
     Reads some hundred rows. UserError for a broken one."""
     changed = source.path.stat().st_mtime_ns if source.synthetic is None else 0
-    return _sized(source, kind, model.path, longest, changed)
+    context = model.config.get("max_position_embeddings") or model.config.get("n_positions")
+    return _sized(source, kind, model.path, min(context or inf, longest or inf), changed)
 
 
 @cache
-def _sized(source: Input, kind: str, folder: Path | None, longest: int | None, changed: int) -> Size:
+def _sized(source: Input, kind: str, folder: Path | None, limit: float, changed: int) -> Size:
     render = _renderer(folder, built_in=source.synthetic is not None)
-    limit = min(_context(folder) or inf, longest or inf)
     whole = rows_of(source.path) if source.synthetic is None and source.path.suffix not in STORES else None
     looked, lengths = 0, list[tuple[float, float]]()
-    for first in range(_stride(whole)):  # another tenth of the file's beginning, until that is enough
+    for first in range(_stride(whole)):  # the rows between those that were looked at, until that is enough
         found = [_length(row, render, limit) for row in islice(_rows(source, kind), first, LOOKED_AT * _stride(whole), _stride(whole))]
         looked += len(found)
         lengths += [length for length in found if length]
@@ -136,15 +135,6 @@ def _renderer(folder: Path | None, built_in: bool) -> "Renderer | None":
     if folder is not None:
         return Renderer(tokenizer_in(folder)) if (folder / "tokenizer.json").is_file() else None
     return Renderer(tokenizer.words(vocabulary(), 1024)) if built_in else None
-
-
-def _context(folder: Path | None) -> int | None:
-    """Tokens that the model in a folder can hold, if its config.json says."""
-    if folder is None or not (folder / "config.json").is_file():
-        return None
-    whole: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    config = whole.get("text_config") or whole
-    return config.get("max_position_embeddings") or config.get("n_positions")
 
 
 def _length(row: Any, render: "Renderer | None", limit: float) -> tuple[float, float] | None:

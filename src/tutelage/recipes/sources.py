@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tutelage.core.errors import UserError
 from tutelage.core.rows import hash_file
@@ -43,6 +43,14 @@ class Model:
     """File, line and path, for messages."""
     snapshot: Snapshot | None = None
     """Of a hub id that was looked up."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the folder's config.json says, read without torch; of an image-text model, which is trained as its language part, of
+        that. Empty where there is no such file."""
+        file = self.path / "config.json" if self.path else None
+        whole: dict[str, Any] = json.loads(file.read_text()) if file and file.is_file() else {}
+        return whole.get("text_config") or whole
 
     @cached_property
     def hash(self) -> str:

@@ -8,7 +8,6 @@
 N weights.
 """
 
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -117,10 +116,7 @@ def network_of(model: Model) -> Network | None:
     """From the size of a new model or a folder's config.json; None for a model that is not on this machine yet."""
     if model.new:
         return new_network(model.new.new)
-    if model.path is None:
-        return None
-    whole: dict[str, Any] = json.loads((model.path / "config.json").read_text())
-    config = whole.get("text_config") or whole  # an image-text model is trained as its language part
+    config = model.config
     width = config.get("hidden_size") or config.get("n_embd")
     layers = config.get("num_hidden_layers") or config.get("n_layer")
     if not width or not layers:
