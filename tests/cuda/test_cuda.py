@@ -13,6 +13,7 @@ from tests.engine.test_elsewhere import OBJECTIVES
 from tests.models.test_flex import SINKS, forest
 from tests.recipes.pages import page
 from tests.recipes.test_elsewhere import PAGE
+from tutelage.core.errors import Interrupted
 from tutelage.engine.engine import Engine
 from tutelage.engine.invariants.bench import ADAPTERS, Bench, network, policy
 from tutelage.engine.invariants.checks import distance
@@ -156,6 +157,16 @@ def test_a_step_waits_for_nothing_but_its_figures() -> None:
         objective.loss(policy_.read(batch, objective.needs), batch)["preference"].backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_memory_that_runs_out_is_said_and_gone_on_from(tmp_path: Path) -> None:
+    torch.cuda.empty_cache()
+    taken = torch.empty(device.free_bytes() - 2**23, dtype=torch.uint8, device="cuda")
+    with pytest.raises(Interrupted, match=r"ran out of memory: about \S+ GiB were foreseen, \S+ GiB of \S+ GiB were held"):
+        run(load(page(tmp_path, PAGE)), tmp_path / "run")
+    del taken
+    torch.cuda.empty_cache()
+    assert len(run(load(page(tmp_path, PAGE)), tmp_path / "run").artifacts) == 7
 
 
 def test_a_pipeline_runs_on_it_and_says_so(tmp_path: Path) -> None:

@@ -147,16 +147,62 @@ def broken(tmp_path, name):
         config.write_text(json.dumps({**json.loads(config.read_text()), "num_hidden_layers": 3}))
     if name == "unknown model":
         config.write_text(json.dumps({"model_type": "no-such-model"}))
+    if name == "cut config":
+        config.write_text(config.read_text()[:-30])
+    if name == "list for a config":
+        config.write_text("[]")
+    if name == "text part that is none":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "text_config": [1]}))
+    if name == "width in words":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_size": "wide"}))
+    if name == "fewer than no layers":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "num_hidden_layers": -1}))
+    if name == "heads that don't divide":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "num_attention_heads": 5}))
+    if name == "no such type":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float99"}))
+    if name == "another width":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "hidden_size": 64}))
+    if name == "quantized elsewhere":
+        config.write_text(json.dumps({**json.loads(config.read_text()), "quantization_config": {"quant_method": "gptq", "bits": 4}}))
+    if name == "broken template":
+        (tmp_path / "chat_template.jinja").write_text("{% if %}")
+    if name == "index without places":
+        weights.rename(tmp_path / "model-1.safetensors")
+        (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"a": 5}}')
 
 
-@pytest.mark.parametrize(
-    "name", ["no weights", "no config", "cut weights", "fewer rows", "no tokenizer", "broken tokenizer", "another model", "unknown model"]
-)
+# What is wrong with a folder -> what its sentence says.
+BROKEN = {
+    "no weights": "no model.safetensors",
+    "no config": "no config.json",
+    "cut weights": "bytes where its header says",
+    "fewer rows": "they don't belong together",
+    "no tokenizer": "no tokenizer.json",
+    "broken tokenizer": "the tokenizer can't be read",
+    "another model": "the weights lack model.layers.2.",
+    "unknown model": "no-such-model",
+    "cut config": "config.json can't be read as JSON",
+    "list for a config": "no object with a model_type",
+    "text part that is none": "text_config: expected the settings",
+    "width in words": "hidden_size: expected a whole number of 1 or more, got 'wide'",
+    "fewer than no layers": "num_hidden_layers: expected a whole number of 1 or more, got -1",
+    "heads that don't divide": "is not a multiple of the number of attention heads (5)",
+    "no such type": "float99",
+    "another width": "was saved in the shape (32, 32), where config.json asks for (32, 64)",
+    "quantized elsewhere": "these weights were quantized (gptq); begin with the ones they were made from",
+    "broken template": "the chat template refuses",
+    "index without places": "model.safetensors.index.json says of no weights in which file they are",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
 def test_folders_that_are_no_model_are_refused_in_one_sentence(name, tmp_path):
     broken(tmp_path, name)
     with pytest.raises(UserError) as error:
         load(tmp_path)
-    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+    said = str(error.value)
+    assert str(tmp_path) in said and "\n" not in said and BROKEN[name] in said, said
 
 
 def test_a_folder_that_is_not_there():

@@ -19,10 +19,13 @@ stages:
 
 
 def folder_model(folder: Path) -> str:
-    """A folder that says how large its model is: all that planning reads, so that a command needs no torch."""
+    """A folder that says how large its model is: all that planning reads, so that a command needs no torch; beside that, files that are
+    whole and hold nothing, for stages that read none."""
     model = folder / "model"
     model.mkdir(exist_ok=True)
-    (model / "config.json").write_text('{"hidden_size": 8, "num_hidden_layers": 1}')
+    (model / "config.json").write_text('{"model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}')
+    (model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (model / "tokenizer.json").touch()
     return PAGE.replace("{new: nano}", str(model))
 
 

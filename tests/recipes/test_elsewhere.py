@@ -38,6 +38,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "chosen", lambda: "cuda")
     monkeypatch.setattr(device, "multiplies_bf16", lambda: True)
     monkeypatch.setattr(device, "free_bytes", lambda: 1 << 34)
+    monkeypatch.setattr(device, "forget_peak", lambda: None)
+    monkeypatch.setattr(device, "peak_bytes", lambda: 0)
     monkeypatch.setattr(device, "gpu", lambda: "Pretended")
     monkeypatch.setattr(torch.cuda, "current_device", lambda: GPU.index)
     saved = checkpoint.save

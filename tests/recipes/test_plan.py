@@ -7,7 +7,8 @@ from tutelage.core.run import Run
 from tutelage.recipes.forecast.labor import labels
 from tutelage.recipes.forecast.network import Network, memory_of, operations
 from tutelage.recipes.forecast.show import notes, table
-from tutelage.recipes.plan import Forecast, fitting, forecast
+from tutelage.recipes.forecast.smaller import fitting
+from tutelage.recipes.plan import Forecast, forecast
 from tutelage.recipes.recipe import load
 from tutelage.recipes.runner import run
 
@@ -30,7 +31,7 @@ def test_each_setting_that_is_offered_would_fit(tmp_path):
     path = page(tmp_path, PAGE.replace("MEMORY", "0.9"))
     sft = row(load(path), "sft")
     assert sft.memory > 0.9 * 2**30
-    ways = fitting(load(path), sft, 0.9 * 2**30)
+    ways = fitting(load(path), sft.step, sft.memory, 0.9 * 2**30)
     assert len(ways) == 3
     for way in ways:
         changed = load(path, [way])
@@ -41,7 +42,9 @@ def test_memory_grows_with_what_needs_it(tmp_path):
     step = load(page(tmp_path, PAGE.replace("MEMORY", "null"))).steps["sft"]
     small, large = Network(192, 4, 512, 1024), Network(384, 6, 1024, 1024)
     assert memory_of(step, small) < memory_of(step, large)
-    assert memory_of(step, small, micro=512) < memory_of(step, small) and memory_of(step, small, lora=True) < memory_of(step, small)
+    assert memory_of(step, small, {"micro_tokens": 512}) < memory_of(step, small) and memory_of(step, small, lora=True) < memory_of(
+        step, small
+    )
     assert small.parameters == 4 * (4 * 192**2 + 3 * 192 * 512) + 1024 * 192
 
 

@@ -19,7 +19,7 @@ from tutelage.models.quantized import quantize
 from tutelage.models.roles import causal
 from tutelage.models.sampler import Sampler, Sampling
 from tutelage.recipes.forecast.network import Network, memory_of
-from tutelage.recipes.plan import Forecast, fitting
+from tutelage.recipes.forecast.smaller import fitting
 from tutelage.recipes.recipe import load
 
 pytest.importorskip("bitsandbytes")
@@ -156,10 +156,10 @@ def test_a_plan_offers_it_where_an_adapter_alone_would_not_fit(tmp_path: Path) -
     big = {"hidden_size": 2048, "num_hidden_layers": 24, "intermediate_size": 5632, "vocab_size": 32000}
     config = tmp_path / "as_is" / "model" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), **big}))
-    row = Forecast(step, "", None, None, memory_of(step, Network(2048, 24, 5632, 32000)))
-    limit = memory_of(step, Network(2048, 24, 5632, 32000), bits=4.127) * 1.01
-    (offered,) = [way for way in fitting(load(page), row, limit) if "adapter" in way]
-    assert offered == "stages.sft.adapter={base: nf4}"
+    shape = Network(2048, 24, 5632, 32000)
+    need, limit = memory_of(step, shape), memory_of(step, shape, bits=4.127) * 1.01
+    (offered,) = [way for way in fitting(load(page), step, need, limit) if "adapter" in way]
+    assert offered == "stages.sft.adapter.base=nf4", "its other settings stay"
     assert load(page, [offered]).steps["sft"].settings["adapter"]["base"] == "nf4"  # pyright: ignore
 
 

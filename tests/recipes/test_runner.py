@@ -187,13 +187,19 @@ def killed(path, out, at):
     return False
 
 
+def seconds_of(path, out):
+    began = time.monotonic()
+    assert not killed(path, out, 600)
+    return time.monotonic() - began
+
+
 def kill_and_compare(tmp_path, seeds):
     text = folder_model(tmp_path).replace(":Chain", ':Chain", pause: 0.02, steps: 8, word: "a')
     text = text.replace("{like: ppo, steps: 6}", "{like: ppo, steps: 9}").replace("init: twin", "init: twin, rate: 0.2")
     path = page(tmp_path, text)
-    began = time.monotonic()
-    assert not killed(path, tmp_path / "whole", 600)
-    took, whole = time.monotonic() - began, weights(tmp_path / "whole")
+    took = min(seconds_of(path, tmp_path / name) for name in ("whole", "again"))  # the first may read libraries from a cold disk
+    whole = weights(tmp_path / "whole")
+    assert weights(tmp_path / "again") == whole
     for seed in seeds:
         out = tmp_path / f"killed-{seed}"
         kills = 0
@@ -225,6 +231,7 @@ def test_ctrl_c_leaves_with_130_and_goes_on(tmp_path):
     heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     process = subprocess.Popen(command(path, out), cwd=ROOT, env=environment(), **pipes, **heard)
     while not list(out.glob("artifacts/.building-ppo-*/links.jsonl")):
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)

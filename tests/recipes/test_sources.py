@@ -9,7 +9,7 @@ import pytest
 from tests.cli.batch import command
 from tests.hub import Hub
 from tests.models.hub.conftest import hub, sharded  # noqa: F401  (a fixture)
-from tests.recipes.pages import PAGE, page
+from tests.recipes.pages import PAGE, folder_model, page
 from tutelage.core.errors import UserError
 from tutelage.models.hub.name import HubName
 from tutelage.recipes import base
@@ -34,6 +34,50 @@ def test_what_is_neither_folder_nor_hub_id(given: str) -> None:
 def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no config\.json"):
         model_of(str(tmp_path), "model")
+
+
+# What a file of a folder holds -> what is said when the recipe is read, which a plan does too.
+DAMAGED = {
+    ("config.json", "{"): "can't be read as JSON",
+    ("config.json", "[]"): "holds no object with a model_type",
+    ("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5\n"): "is not the weights but git-lfs's note",
+    ("model.safetensors", ""): "has no whole header",
+    ("model.safetensors", "\x02" + 7 * "\0" + "{}and more"): "has 18 bytes where its header says 10",
+}
+
+
+@pytest.mark.parametrize("file, holds", DAMAGED)
+def test_a_damaged_folder_is_refused_when_the_recipe_is_read(file: str, holds: str, tmp_path: Path) -> None:
+    path = page(tmp_path, folder_model(tmp_path))
+    load(path)
+    (tmp_path / "model" / file).write_text(holds)
+    with pytest.raises(UserError) as refused:
+        load(path)
+    assert str(tmp_path / "model" / file) in str(refused.value) and DAMAGED[file, holds] in str(refused.value)
+
+
+def test_a_damaged_index_is_refused_when_the_recipe_is_read(tmp_path: Path) -> None:
+    path = page(tmp_path, folder_model(tmp_path))
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.with_suffix(".safetensors.index.json").write_text('{"weight_map": []}')
+    load(path)  # one file goes before many, as in transformers
+    weights.unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors\.index\.json says of no weights"):
+        load(path)
+
+
+def test_what_is_missing_is_so_for_a_run_and_not_for_a_plan(tmp_path: Path) -> None:
+    path = page(tmp_path, folder_model(tmp_path))
+    (tmp_path / "model" / "model.safetensors").unlink()
+    assert command("plan", path, "--no-rehearse", folder=tmp_path).code == 0
+    for file, holds, said in [
+        ("pytorch_model.bin", "", "holds its weights only as pytorch_model.bin, which is not read"),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "model-1.safetensors"}}', "model-1.safetensors is missing"),
+    ]:
+        (tmp_path / "model" / file).write_text(holds)
+        answer = command("run", path, "--out", "run", folder=tmp_path)
+        assert answer.code == 2 and said in answer.err and len(answer.err.strip().splitlines()) == 1, answer
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("written", ["{hub: someone/model, trust_remote_code: true}", "{hub: someone/model}", "{trust_remote_code: true}"])

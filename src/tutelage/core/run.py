@@ -118,6 +118,10 @@ class Run:
         """Where `building` makes that directory."""
         return self.path / ARTIFACTS / (BUILDING + artifacts.folder(stage, hash))
 
+    def begun(self, stage: str) -> list[Path]:
+        """Such directories of a stage, at whatever address."""
+        return sorted((self.path / ARTIFACTS).glob(f"{BUILDING}{stage}-*"))
+
     def finish(self, artifact: Artifact) -> Artifact:
         """Turn what lies in `building(...)` into the artifact, and make it the stage's current one.
 

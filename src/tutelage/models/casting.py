@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tutelage.core.errors import Interrupted, UserError
+from tutelage.models.config import plain_config
+from tutelage.models.hub.files import weights_of
 from tutelage.models.weights import WEIGHTS
 
 DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}
@@ -46,13 +48,11 @@ class Stored:
 
 def stored(folder: Path) -> dict[str, Stored]:
     """Every tensor of a model's folder, by name. Raises UserError for a missing or damaged shard, or weights in four or eight bits."""
-    config = json.loads((folder / "config.json").read_text())
+    config = plain_config(folder)
     if "quantization_config" in config:
         raise UserError(f"{folder}: these weights are quantized; export the stage that they were quantized for, which saves its own")
-    index = folder / WEIGHTS[1]
-    files = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.is_file() else [WEIGHTS[0]]
     found: dict[str, Stored] = {}
-    for file in files:
+    for file in weights_of(folder, str(folder)):
         try:
             with safe_open(folder / file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118  (no mapping)
@@ -119,7 +119,7 @@ def _rounded(x: Tensor, part: Stored, wanted: torch.dtype | None) -> Tensor:
 
 def _config(folder: Path, wanted: torch.dtype | None) -> str:
     """config.json, with the type that the weights now have."""
-    config = json.loads((folder / "config.json").read_text())
+    config = plain_config(folder)
     if wanted is not None:
         config.pop("torch_dtype", None)
         config["dtype"] = str(wanted).removeprefix("torch.")

@@ -6,7 +6,6 @@ differ the template's is taken; a server still stops at either, since the genera
 pad, which a classifier in plain transformers could not score: a token of the vocabulary that no text holds is taken, if there is one.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 
 from tutelage.core.errors import UserError
 from tutelage.data.template import answer_end
+from tutelage.models.config import CONFIG, CONTEXT, HIDDEN, LAYERS, WIDTH, WORDS, number_in, plain_config
 
 PADS = ("<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "[PAD]", "<|padding|>", "<unk>", "<|reserved_special_token_0|>", "<|endoftext|>")
 """Tokens that stand in published vocabularies and in no text: Llama 3.1, Gemma, OLMo 2, others, Mistral, Llama 3.0, Qwen and Phi."""
@@ -23,30 +23,53 @@ def tokenizer_in(directory: Path, told: Callable[[str], None] | None = None) -> 
     """The fast tokenizer of a folder; `told` hears what was chosen for it. Raises UserError where there is none, or it has no end."""
     if not (directory / "tokenizer.json").is_file():
         raise UserError(f"{directory}: no tokenizer.json here; save the model's fast tokenizer beside its weights")
+    if (directory / CONFIG).is_file():
+        config_in(directory)  # transformers looks there for the tokenizer's class, and would blame the tokenizer
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     except Exception as problem:  # the tokenizers library raises bare Exceptions
-        raise UserError(f"{directory}: the tokenizer can't be read ({str(problem).splitlines()[0]})") from problem
+        raise UserError(f"{directory}: the tokenizer can't be read ({brief(problem)})") from problem
     if tokenizer.eos_token_id is None:
         raise UserError(f"{directory}: the tokenizer names no eos_token, so no response could end; name it in tokenizer_config.json")
-    for chosen in (_end(tokenizer), _pad(tokenizer)):
+    try:
+        end = _end(tokenizer)
+    except UserError as problem:
+        raise UserError(f"{directory}: {problem}") from problem
+    for chosen in (end, _pad(tokenizer)):
         if chosen and told is not None:
             told(chosen)
     return tokenizer
 
 
 def config_in(directory: Path) -> PreTrainedConfig:
-    """The config of a folder. Raises UserError for one that isn't of an architecture that transformers has."""
+    """The config of a folder. Raises UserError for one that isn't of an architecture that transformers has, or isn't as that needs it."""
+    told = plain_config(directory)
+    kind = told["model_type"]
+    quantized = told.get("quantization_config")
+    if quantized:
+        method = quantized.get("quant_method", "another tool") if isinstance(quantized, dict) else quantized
+        raise UserError(
+            f"{directory}: these weights were quantized ({method}); begin with the ones they were made from, "
+            "and say `adapter: {base: nf4}` or int8 to hold those in few bits while an adapter learns"
+        )
+    for size in (WIDTH, LAYERS, HIDDEN, WORDS, CONTEXT):
+        number_in(directory, *size)  # a family takes -1 layers for none
     try:
         return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, OSError) as problem:
-        kind = json.loads((directory / "config.json").read_text())
-        if isinstance(kind, dict) and "auto_map" in kind:
+    except Exception as problem:  # of every config class its own
+        if "auto_map" in told:
             raise UserError(
-                f"{directory}: this model ({kind.get('model_type')}) is made by code of its own (auto_map), which is never run; "
+                f"{directory}: this model ({kind}) is made by code of its own (auto_map), which is never run; "
                 "it must be one of transformers' own architectures"
             ) from problem
-        raise UserError(f"{directory}: its config.json can't be read as a model's ({str(problem).splitlines()[0]})") from problem
+        raise UserError(f"{directory}: its config.json can't be read as a model's ({brief(problem)})") from problem
+
+
+def brief(problem: Exception) -> str:
+    """The first sentence of another library's message; the second line too where the first only announces it."""
+    text = repr(problem) if isinstance(problem, KeyError) else str(problem)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [repr(problem)]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def _end(tokenizer: PreTrainedTokenizerFast) -> str:

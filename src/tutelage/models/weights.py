@@ -11,7 +11,7 @@ whose two constants stand in `config.json` and, with these words, in `score.json
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -27,8 +27,9 @@ from transformers import (
 )
 
 from tutelage.core.errors import Interrupted, UserError
-from tutelage.models.dressing import config_in, tokenizer_in
+from tutelage.models.dressing import brief, config_in, tokenizer_in
 from tutelage.models.heads import ScalarHead
+from tutelage.models.hub.files import check_undamaged, weights_of
 from tutelage.models.language import Part, language_part, left_out
 
 transformers.logging.disable_progress_bar()  # ours is the one display: small models load in milliseconds
@@ -121,13 +122,15 @@ def load(
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # _check_shapes says which
         )
-    except (ValueError, RuntimeError, OSError, SafetensorError) as problem:
-        raise UserError(f"{directory}: no causal language model can be loaded from here ({str(problem).splitlines()[0]})") from problem
+    except (ValueError, RuntimeError, OSError, KeyError, TypeError, AttributeError, IndexError, ImportError, SafetensorError) as problem:
+        raise UserError(f"{directory}: no causal language model can be loaded from here ({brief(problem)})") from problem
     finally:
         transformers.logging.set_verbosity(level)
     if part:
         vars(model).pop("_weight_conversions", None)  # or saving would give the weights the names that they had beside a vision tower
+    _check_shapes(found["mismatched_keys"], directory)
     _check_whole(model, sorted(found["missing_keys"]), directory)
     if told is not None:
         _tell(model, part, sorted(found["unexpected_keys"]), told)
@@ -184,6 +187,7 @@ def _check_folder(directory: Path) -> None:
         raise UserError(f"{directory}: no config.json here, so this is no transformers model{kind}")
     if not any((directory / name).is_file() for name in WEIGHTS):
         raise UserError(f"{directory}: no model.safetensors here; save the weights with safetensors (pickled weights are not read)")
+    check_undamaged(directory)
 
 
 def _tell(model: PreTrainedModel, part: Part | None, unexpected: list[str], told: Callable[[str], None]) -> None:
@@ -195,6 +199,12 @@ def _tell(model: PreTrainedModel, part: Part | None, unexpected: list[str], told
     if others:
         names = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         told(f"the checkpoint has weights that {type(model).__name__} has no place for, and which are left out: {names}")
+
+
+def _check_shapes(mismatched: Iterable[tuple[str, torch.Size, torch.Size]], directory: Path) -> None:
+    for name, saved, asked in sorted(mismatched):
+        shapes = f"{tuple(saved)}, where config.json asks for {tuple(asked)}"
+        raise UserError(f"{directory}: {name} was saved in the shape {shapes}; they don't belong together")
 
 
 def _check_whole(model: PreTrainedModel, missing: list[str], directory: Path) -> None:
@@ -220,9 +230,7 @@ def _check_match(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, whe
 
 
 def _tensor(directory: Path, name: str) -> torch.Tensor | None:
-    index = directory / WEIGHTS[1]
-    files = {WEIGHTS[0]} if not index.is_file() else set(json.loads(index.read_text())["weight_map"].values())
-    for file in sorted(files):
+    for file in weights_of(directory, str(directory)):
         with safe_open(directory / file, framework="pt") as weights:
             if name in weights.keys():  # noqa: SIM118  (no mapping)
                 return weights.get_tensor(name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tutelage.core.run import MANIFEST, Run
 from tutelage.core.settings import build, to_plain
+from tutelage.models.hub.files import check_whole
 from tutelage.models.hub.snapshot import Pin, complete, look_up
 from tutelage.recipes.recipe import Recipe
 
@@ -36,13 +37,14 @@ def pinned(recipe: Recipe, out: Path) -> Pin | None:
 
 
 def fetched(recipe: Recipe, say: Callable[[str], None]) -> Recipe:
-    """The recipe with its model's weights in the cache, whole. Raises UserError, also for an architecture that isn't transformers' own,
-    before its weights are fetched; Interrupted for a full disk."""
-    if recipe.model.snapshot is not None:
+    """The recipe with its model whole: a hub's weights in the cache, a folder's all there. Raises UserError, also for an architecture that
+    isn't transformers' own, before weights are fetched; Interrupted for a full disk."""
+    model = recipe.model
+    if model.path is not None:
         from tutelage.models.dressing import config_in  # late: plans don't wait for transformers
 
-        config_in(recipe.model.snapshot.folder)
-        complete(recipe.model.snapshot, say)
+        config_in(model.path)
+        complete(model.snapshot, say) if model.snapshot else check_whole(model.path)
     return recipe
 
 

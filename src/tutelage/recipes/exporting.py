@@ -16,6 +16,7 @@ from tutelage.core.errors import Interrupted, UserError
 from tutelage.core.files import sync_directory, sync_tree, writing
 from tutelage.core.run import Run
 from tutelage.models import adapters, casting
+from tutelage.models.config import plain_config
 from tutelage.models.weights import PREFIX
 from tutelage.recipes import card, licenses, lineage
 from tutelage.recipes.wanted import Exported, Form, Wanted, amount
@@ -66,7 +67,7 @@ def check(artifact: Artifact, wanted: Wanted) -> None:
     if wanted.form == "adapter":
         if not (artifact.path / "adapter" / adapters.SETTINGS).is_file():
             raise UserError(f"stage {stage} trained no adapter but all its weights; export it with --as plain")
-    elif PREFIX in json.loads((model / "config.json").read_text()):
+    elif PREFIX in plain_config(model):
         raise UserError(f"stage {stage} learnt a prefix, which can't be merged into weights; export it with --as adapter")
     if wanted.form == "gguf" and (model / "score.json").is_file():
         raise UserError(f"stage {stage} is a reward model, which gives scores, not words; llama.cpp has no place for it: use --as plain")

@@ -18,16 +18,8 @@ from tutelage.core.errors import UserError
 from tutelage.core.run import MANIFEST, Run
 from tutelage.engine.ranks import ranks
 from tutelage.recipes.decisions import Decisions, available_bytes, decide
-from tutelage.recipes.forecast.network import (
-    BITS,
-    Network,
-    memory_of,
-    micro_tokens,
-    network_of,
-    new_network,
-    operations,
-    training_speed,
-)
+from tutelage.recipes.forecast.network import Network, memory_of, network_of, operations, training_speed
+from tutelage.recipes.forecast.smaller import fitting
 from tutelage.recipes.recipe import Recipe, Step, context_of
 from tutelage.recipes.rows import reader_of
 from tutelage.recipes.runner import plan
@@ -175,32 +167,8 @@ def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:
     for row in rows:
         if row.memory and row.memory > limit:
             wanted, free = row.memory / 2**30, limit / 2**30
-            ways = fitting(recipe, row, limit)
+            ways = fitting(recipe, row.step, row.memory, limit)
+            if recipe.memory and row.memory <= available_bytes():
+                ways = [*ways[:2], f"memory={wanted + 0.05:.1f}"]
             advice = f"; any of these would fit: {', '.join(ways)}" if ways else "; no smaller setting would fit either"
             raise UserError(f"stage {row.step.name} would need about {wanted:.2f} GiB, and {free:.2f} GiB may be used{advice}")
-
-
-def fitting(recipe: Recipe, row: Forecast, limit: float) -> list[str]:
-    """Settings, each alone, with which the stage fits: shorter micro-batches, adapters, a smaller new model, more memory. Arithmetic
-    says by what share each of them lowers the forecast."""
-    step, network = row.step, network_of(recipe.model)
-    assert network and row.memory
-    known = row.memory / memory_of(step, network)
-
-    def fits(arithmetic: float) -> bool:
-        return known * arithmetic <= limit
-
-    ways: list[str] = []
-    if "machine" in step.settings:
-        sizes = [n for n in (2048, 1024, 512, 256) if n < micro_tokens(step) and fits(memory_of(step, network, micro=n))]
-        ways += [f"stages.{step.name}.machine.micro_tokens={n}" for n in sizes[:1]]
-    if "adapter" in step.settings and fits(memory_of(step, network, lora=True)):
-        ways.append(f"stages.{step.name}.adapter={{}}")
-    elif "adapter" in step.settings and fits(memory_of(step, network, lora=True, bits=BITS["nf4"])):
-        ways.append(f"stages.{step.name}.adapter={{base: nf4}}")
-    if recipe.model.new:
-        smaller = {"small": ("tiny", "nano"), "tiny": ("nano",), "nano": ()}[recipe.model.new.new]
-        ways += [f"model.new={size}" for size in smaller if fits(memory_of(step, new_network(size)))]
-    if recipe.memory and row.memory <= available_bytes():
-        ways.append(f"memory={row.memory / 2**30 + 0.05:.1f}")
-    return ways[:3]

@@ -23,7 +23,7 @@ from tutelage.core.rows import hash_file
 from tutelage.core.run import Run
 from tutelage.core.settings import to_plain
 from tutelage.engine.ranks import company, ranks
-from tutelage.recipes import asked, base
+from tutelage.recipes import asked, base, exhausted
 from tutelage.recipes.cost import Meter
 from tutelage.recipes.decisions import Decisions, obey, said
 from tutelage.recipes.door import Door
@@ -222,14 +222,16 @@ def make(
     item: Todo, recipe: Recipe, opened: Run, decisions: Decisions, whole: Mapping[str, Artifact], progress: Progress, door: Door
 ) -> Artifact:
     """Run one stage to its artifact."""
-    step = item.step
+    step, same = item.step, uncut(item, recipe.seed)
+    exhausted.carry_over(opened, step, item.hash, same, progress.note)
     folder = opened.building(step.name, item.hash)
     meter = Meter(folder, progress)
     if meter.resumed:
         progress.note(f"{step.name}: goes on after {clock(meter.spent)} of earlier work")
     work = replace(handed(item, recipe, opened, decisions, whole, meter, folder), spent=meter.cost, door=door)
     ranks().wait()
-    results = step.stage.run(work)
+    with exhausted.told(recipe, step, same, folder):
+        results = step.stage.run(work)
     cost = meter.finish()
     artifact = Artifact(
         stage=step.name,
@@ -247,6 +249,11 @@ def make(
     ranks().wait()
     progress.note(f"{step.name}: done in {clock(cost['seconds'])}, {cost['tokens']:,.0f} tokens")
     return made
+
+
+def uncut(item: Todo, seed: int) -> str:
+    """The address but for how the work is cut (recipes/exhausted.py)."""
+    return exhausted.uncut(item.step, dict(item.parents), dict(item.inputs), seed)
 
 
 def handed(
@@ -286,7 +293,9 @@ def follow(recipe: Recipe, out: Path, strict: bool = False) -> Outcome:
         if item.made is None:
             together.wait()
             if hasattr(item.step.stage, "machine"):  # only stages that train have it
-                item.step.stage.run(handed(item, recipe, opened, decisions, whole, Silent(), opened.under_way(item.step.name, item.hash)))
+                folder = opened.under_way(item.step.name, item.hash)
+                with exhausted.told(recipe, item.step, uncut(item, recipe.seed), folder):
+                    item.step.stage.run(handed(item, recipe, opened, decisions, whole, Silent(), folder))
             together.wait()
         made = item.made or opened.find(item.step.name, item.hash)
         assert made is not None

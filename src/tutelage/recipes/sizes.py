@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.core import readers
 from tutelage.core.text import Demonstration, Document, Prompt, Response
+from tutelage.models.config import CONTEXT, number_in
 from tutelage.recipes.sources import STORES, Input, Model
 from tutelage.synthetic import demonstrations, items, text
 
@@ -60,7 +61,7 @@ def size_of(source: Input, kind: str, model: Model, longest: int | None = None) 
     """Of `source`, read as documents, demonstrations, prompts or preferences, as far as they fit the model's context and `longest` tokens.
     Reads some hundred rows. UserError for a broken one."""
     changed = source.path.stat().st_mtime_ns if source.synthetic is None else 0
-    context = model.config.get("max_position_embeddings") or model.config.get("n_positions")
+    context = number_in(model.path, *CONTEXT) if model.path else None
     return _sized(source, kind, model.path, min(context or inf, longest or inf), changed)
 
 

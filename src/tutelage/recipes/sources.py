@@ -5,12 +5,14 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tutelage.core.errors import UserError
 from tutelage.core.rows import hash_file
 from tutelage.core.settings import Plain, closest
 from tutelage.feedback.store import Store
+from tutelage.models.config import plain_config
+from tutelage.models.hub.files import check_undamaged
 from tutelage.models.hub.name import HubName, hub_name
 from tutelage.models.hub.snapshot import Snapshot
 
@@ -43,14 +45,6 @@ class Model:
     """File, line and path, for messages."""
     snapshot: Snapshot | None = None
     """Of a hub id that was looked up."""
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What the folder's config.json says, read without torch; of an image-text model, which is trained as its language part, of
-        that. Empty where there is no such file."""
-        file = self.path / "config.json" if self.path else None
-        whole: dict[str, Any] = json.loads(file.read_text()) if file and file.is_file() else {}
-        return whole.get("text_config") or whole
 
     @cached_property
     def hash(self) -> str:
@@ -112,6 +106,8 @@ def model_of(given: New | str | None, place: str) -> Model:
         return Model(hub=name, place=place)
     if not (folder / "config.json").is_file():
         raise UserError(f"{place}: the folder {given} has no config.json; give a folder that transformers can load")
+    plain_config(folder)
+    check_undamaged(folder)
     return Model(path=folder)
 
 

@@ -231,7 +231,7 @@ def test_a_shard_that_is_cut_on_the_hub_itself(hub: Hub) -> None:
         (("config.json",), {}, "holds no config.json"),
         (("tokenizer.json",), {"tokenizer.model": b""}, "holds no tokenizer.json"),
         ((SECOND,), {}, f"names {SECOND}, which is not in the repository"),
-        ((), {"model.safetensors.index.json": b"[]"}, "model.safetensors.index.json can't be read"),
+        ((), {"model.safetensors.index.json": b"[]"}, "model.safetensors.index.json says of no weights in which file they are"),
     ],
 )
 def test_repositories_that_hold_no_model_are_refused_before_weights_are_fetched(

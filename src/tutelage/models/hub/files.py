@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.errors import UserError
+from tutelage.models.config import CONFIG
 
-CONFIG, ONE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SMALL = (
     CONFIG,
     "generation_config.json",
@@ -28,6 +29,8 @@ SMALL = (
     "score.json",
 )
 """All but the weights, as far as a repository has them."""
+POINTER = b"version https://git-lfs"
+"""How a file begins that git wrote in place of a large one."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5")
 
 
@@ -46,13 +49,32 @@ def check_kind(files: Iterable[str], name: str) -> None:
 
 
 def weights_of(folder: Path, name: str) -> list[str]:
-    """The files of weights that a folder with its index needs, as transformers chooses them. Raises UserError for a broken index."""
-    if not (folder / INDEX).is_file():
+    """The files of weights that a folder with its index needs, as transformers chooses them: one file before many. Raises UserError for a
+    broken index."""
+    if (folder / ONE).is_file() or not (folder / INDEX).is_file():
         return [ONE]
     try:
-        return sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+        files = json.loads((folder / INDEX).read_bytes())["weight_map"].values()
+        return sorted({str(Path(file)) for file in files})
     except (ValueError, KeyError, AttributeError, TypeError) as problem:
-        raise UserError(f"{name}: {INDEX} can't be read ({problem}); fetch it again") from problem
+        raise UserError(f"{name}: {INDEX} says of no weights in which file they are ({problem!r}); fetch it again") from problem
+
+
+def check_undamaged(folder: Path) -> None:
+    """Raise UserError for a file of weights in a folder of the user's that is cut off, or stands for one that was never fetched. Missing
+    ones are let pass: a plan needs none."""
+    for file in weights_of(folder, str(folder)):
+        if (folder / file).exists() and (wrong := fault(folder / file)):
+            raise UserError(f"{folder / file} {wrong}; copy it again")
+
+
+def check_whole(folder: Path) -> None:
+    """Raise UserError for a folder of the user's that lacks something which training needs, or holds it damaged."""
+    check_kind((path.name for path in folder.iterdir()), str(folder))
+    check_undamaged(folder)
+    for file in weights_of(folder, str(folder)):
+        if not (folder / file).exists():
+            raise UserError(f"{folder / file} is missing, and {INDEX} says that weights are in it; copy it too")
 
 
 def lengths(path: Path) -> tuple[int, int]:
@@ -74,6 +96,9 @@ def fault(path: Path, size: int | None = None) -> str:
     """What is wrong with a file of weights, in words; empty where its size is `size` (if known) and what its header says."""
     if not path.is_file():
         return "is not there"
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            return "is not the weights but git-lfs's note of where they are (git lfs pull fetches them)"
     has, says = lengths(path)
     if size is not None and has != size:
         return f"has {has:,} bytes where the hub's has {size:,}"

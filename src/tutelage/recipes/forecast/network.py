@@ -9,10 +9,13 @@ N weights.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from tutelage.engine.ranks import ranks
+from tutelage.models.config import HIDDEN, LAYERS, WIDTH, WORDS, number_in
 from tutelage.models.device import chosen
 from tutelage.recipes.decisions import Decisions
 from tutelage.recipes.recipe import Step
@@ -67,18 +70,20 @@ def shares(shard: str) -> int:
     return together if together > 1 and (shard == "always" or (shard == "auto" and chosen() == "cuda")) else 1
 
 
-def memory_of(step: Step, network: Network, micro: int | None = None, lora: bool | None = None, bits: float | None = None) -> float:
-    """Peak bytes of a stage."""
+def memory_of(
+    step: Step, network: Network, machine: Mapping[str, Any] = MappingProxyType({}), lora: bool | None = None, bits: float | None = None
+) -> float:
+    """Peak bytes of a stage; with other settings of `machine`, an adapter, or other bits below that, where they are given."""
     trains = step.stage.produces in ("model", "reward")
     roles, trained = traversals(step) if step.method in REINFORCED else (networks(step), int(trains))
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
-    rows = micro or micro_tokens(step)
-    machine = asked_of(step)
+    asked = {**asked_of(step), **machine}
     weights = base_bytes(network, bits or bits_of(step)) * roles
-    training = (4.0 if machine.get("offload") else 12.0) * network.parameters * (0.02 if adapted else 1.0) * trained
+    training = (4.0 if asked.get("offload") else 12.0) * network.parameters * (0.02 if adapted else 1.0) * trained
     layer = 20 * network.width + 4 * network.ffn
-    kept = network.layers * network.width + layer if machine.get("recompute") else network.layers * layer
-    return RUNTIME + (weights + training) / shares(machine.get("shard", "never")) + 4.0 * rows * kept * (1.0 if trains else 0.1)
+    kept = network.layers * network.width + layer if asked.get("recompute") else network.layers * layer
+    activations = 4.0 * asked.get("micro_tokens", MICRO_TOKENS) * kept * (1.0 if trains else 0.1)
+    return RUNTIME + (weights + training) / shares(asked.get("shard", "never")) + activations
 
 
 def bits_of(step: Step) -> float:
@@ -100,12 +105,6 @@ def networks(step: Step) -> int:
     return {"pretrain": 1, "sft": 1, "reward": 1, "label": 1}.get(step.method, 2)
 
 
-def micro_tokens(step: Step) -> int:
-    """Tokens of one forward and backward pass."""
-    given = asked_of(step).get("micro_tokens")
-    return given if isinstance(given, int) else MICRO_TOKENS
-
-
 def asked_of(step: Step) -> dict[str, Any]:
     """What a stage says of the machine; nothing where it doesn't train."""
     machine = step.settings.get("machine")
@@ -116,12 +115,10 @@ def network_of(model: Model) -> Network | None:
     """From the size of a new model or a folder's config.json; None for a model that is not on this machine yet."""
     if model.new:
         return new_network(model.new.new)
-    config = model.config
-    width = config.get("hidden_size") or config.get("n_embd")
-    layers = config.get("num_hidden_layers") or config.get("n_layer")
-    if not width or not layers:
+    if model.path is None:
         return None
-    return Network(width, layers, config.get("intermediate_size") or 4 * width, config.get("vocab_size") or 0)
+    width, layers, hidden, vocabulary = (number_in(model.path, *size) for size in (WIDTH, LAYERS, HIDDEN, WORDS))
+    return Network(width, layers, hidden or 4 * width, vocabulary or 0) if width and layers else None
 
 
 def new_network(size: str) -> Network:
