@@ -204,7 +204,7 @@ def kill_and_compare(tmp_path, seeds):
         out = tmp_path / f"killed-{seed}"
         kills = 0
         for n, u in enumerate(uniforms(200, "kills", seed)):
-            if not killed(path, out, took * (0.4 + 0.5 * u + 0.01 * n)):  # from within the imports to the last stages
+            if not killed(path, out, took * (0.65 + 0.3 * u + 0.01 * n)):  # from within the imports to the last stages
                 break
             kills += 1
         assert kills >= 1
