@@ -167,6 +167,22 @@ def test_what_cannot_be_learnt_on_is_said_with_its_line(folder: Path, tmp_path: 
     assert said in str(error.value) and "line 5: stages.the_sft.adapter" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "file, holds, said",
+    [
+        (adapters.SETTINGS, "{", "broken JSON"),
+        (adapters.SETTINGS, "[]", "no adapter's settings"),
+        (adapters.WEIGHTS, "junk", "has no whole header; copy it again"),
+    ],
+)
+def test_a_damaged_adapter_is_refused_when_the_recipe_is_read(folder: Path, tmp_path: Path, file: str, holds: str, said: str) -> None:
+    shutil.copytree(folder / "theirs", tmp_path / "adapter")
+    (tmp_path / "adapter" / file).write_text(holds)
+    with pytest.raises(UserError) as error:
+        load(page(folder, "sft", "said.jsonl", "data: rows", adapter=str(tmp_path / "adapter")))
+    assert said in str(error.value) and str(tmp_path / "adapter" / file) in str(error.value)
+
+
 def test_an_adapter_of_another_shape_is_refused(folder: Path, tmp_path: Path) -> None:
     words = tokenizer.bpe(["say it again " * 20], 400)
     weights.save(create.new("tiny", words, 0, "llama"), words, tmp_path / "other")

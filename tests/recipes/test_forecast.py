@@ -144,6 +144,13 @@ def test_what_cannot_be_tried_says_so_and_is_forecast_by_arithmetic(tmp_path: Pa
     assert {row.how for row in rows} == {"arithmetic"}, "stages of others have no shorter form that is known"
 
 
+def test_where_nothing_can_be_kept_it_is_measured_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    recipe = load("instructgpt", [*NANO, "stages={base: {method: pretrain, data: text}}"])
+    assert [row.how for row in forecast(recipe, tmp_path / "run", rehearsing=True)] == ["rehearsed"]
+
+
 def test_rows_are_counted_and_lengths_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text("".join(json.dumps({"text": "x" * (30 if n % 2 else 60)}) + "\n" for n in range(5000)))

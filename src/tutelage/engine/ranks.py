@@ -6,11 +6,12 @@ last one. No average is taken anywhere, so the gradient is that of one process w
 The runner asks who it is before it knows whether anything has to be computed, so torch is imported only where processes talk.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from tutelage.core.environment import number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +75,7 @@ class Ranks:
 
 def company() -> AbstractContextManager[None]:
     """Within, the loss of another process is said in one sentence (Interrupted)."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if number("WORLD_SIZE", 1, least=1) == 1:
         return nullcontext()
     from tutelage.engine import meeting
 
@@ -83,7 +84,7 @@ def company() -> AbstractContextManager[None]:
 
 def ranks() -> Ranks:
     """This process under torchrun, or the only one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if number("WORLD_SIZE", 1, least=1) == 1:
         return Ranks()
     import torch.distributed as dist
 

@@ -27,6 +27,7 @@ from transformers.pytorch_utils import Conv1D
 from tutelage.core.errors import Interrupted, UserError
 from tutelage.core.rows import hash_file
 from tutelage.core.text import content_id
+from tutelage.models.hub.files import fault
 from tutelage.models.prefix import Prefix
 from tutelage.models.quantized import Base, Quantized, as_it_stood, quantized, whole
 
@@ -78,9 +79,12 @@ class Peft:
         """As peft saved it."""
         _check_folder(self.folder)
         try:
-            return json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))
+            found = json.loads((self.folder / SETTINGS).read_bytes())
         except ValueError as problem:
             raise UserError(f"{self.folder / SETTINGS}: broken JSON ({problem})") from None
+        if not isinstance(found, dict):
+            raise UserError(f"{self.folder / SETTINGS}: no adapter's settings; expected one JSON object, as peft saves it")
+        return found
 
     @property
     def dora(self) -> bool:
@@ -266,3 +270,5 @@ def _check_folder(directory: Path) -> None:
     for file in (SETTINGS, WEIGHTS):
         if not (directory / file).is_file():
             raise UserError(f"{directory}: no {file} here; an adapter's folder holds {SETTINGS} and {WEIGHTS}")
+    if wrong := fault(directory / WEIGHTS):
+        raise UserError(f"{directory / WEIGHTS} {wrong}; copy it again")

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from tutelage.core.environment import number
 from tutelage.core.errors import UserError
 
 Device = Literal["cpu", "cuda"]
@@ -29,7 +30,7 @@ def chosen() -> Device:
 
 def own_gpu() -> None:
     """Under torchrun each process takes the GPU of its number on this machine. UserError where there are fewer GPUs than processes."""
-    place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    place, there = number("LOCAL_RANK", 0), torch.cuda.device_count()
     if place >= there:
         raise UserError(f"process {place + 1} of this machine has no GPU of its own: there are {there}; start {there}, or set {NAME}=cpu")
     torch.cuda.set_device(place)

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from tutelage.core.environment import number
 from tutelage.core.errors import UserError
 from tutelage.core.settings import build, to_plain
 from tutelage.models import device
@@ -49,7 +50,7 @@ class Decisions:
 
 def decide() -> Decisions:
     """For this machine. Threads: `OMP_NUM_THREADS` where it is set, else every core this process may use."""
-    threads = int(os.environ.get("OMP_NUM_THREADS") or cores())
+    threads = number("OMP_NUM_THREADS", cores(), least=1)
     own = (threads, processor(), version("torch").split("+")[0])
     return _on_gpu(*own) if device.chosen() == "cuda" else _on_processor(*own)
 

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -188,5 +189,7 @@ def _kept(key: str) -> Rehearsed | None:
 
 
 def _keep(key: str, found: Rehearsed) -> None:
-    folder().mkdir(parents=True, exist_ok=True)
-    write_atomic(folder() / f"{key[:32]}.json", json.dumps(asdict(found)))
+    """Nowhere to keep it (a home that can't be written, in a container): the next plan measures again."""
+    with suppress(OSError, Interrupted):
+        folder().mkdir(parents=True, exist_ok=True)
+        write_atomic(folder() / f"{key[:32]}.json", json.dumps(asdict(found)))
