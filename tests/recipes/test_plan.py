@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ stages:
   base: {method: pretrain, data: text}
   sft: {method: sft, init: base, data: text}
 """
+OF_A_FOLDER = """\
+schema: 1
+model: {folder}/model
+inputs: {{rows: {folder}/rows.jsonl}}
+stages:
+  sft: {{method: sft, data: rows}}
+"""
+EIGHT = {"hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 14336, "vocab_size": 128256}
 
 
 def row(recipe, name):
@@ -46,6 +55,22 @@ def test_memory_grows_with_what_needs_it(tmp_path):
         step, small
     )
     assert small.parameters == 4 * (4 * 192**2 + 3 * 192 * 512) + 1024 * 192
+
+
+def test_several_processes_share_weights_and_time_on_gpus(tmp_path, monkeypatch):
+    monkeypatch.setattr("tutelage.recipes.forecast.network.chosen", lambda: "cuda")
+    monkeypatch.setattr("tutelage.recipes.forecast.smaller.gpus", lambda: 8)
+    folder_model(tmp_path)
+    path = page(tmp_path, OF_A_FOLDER.format(folder=tmp_path))
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 9)
+    (tmp_path / "model" / "config.json").write_text(json.dumps({"model_type": "llama", **EIGHT}))
+    (tmp_path / "model" / "tokenizer.json").unlink()
+    one, eight = (forecast(load(path), tmp_path / "run", processes=n)[0] for n in (1, 8))
+    weights = 16 * Network(4096, 32, 14336, 128256).parameters
+    assert one.memory - eight.memory == pytest.approx(weights * 7 / 8) and (one.how, eight.how) == ("arithmetic", "arithmetic")
+    assert "torchrun --standalone --nproc-per-node 8" in fitting(load(path), one.step, one.memory, 120 * 2**30)
+    assert not any("torchrun" in way for way in fitting(load(path), one.step, one.memory, 120 * 2**30, processes=8))
+    assert not any("torchrun" in way for way in fitting(load(path, ["stages.sft.machine.shard=never"]), one.step, one.memory, 2**30))
 
 
 def test_a_whole_stage_costs_nothing_and_a_known_method_goes_at_its_own_pace(tmp_path):

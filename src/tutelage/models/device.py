@@ -41,6 +41,11 @@ def here(device: Device) -> torch.device:
     return torch.device(device, torch.cuda.current_device()) if device == "cuda" else torch.device(device)
 
 
+def gpus() -> int:
+    """How many there are for processes of this machine; 0 where it computes on its processor."""
+    return torch.cuda.device_count() if chosen() == "cuda" else 0
+
+
 def compiles() -> bool:
     """Can torch compile kernels for this process's GPU? `TUTELAGE_KERNELS=off` says no, as on a processor."""
     return os.environ.get("TUTELAGE_KERNELS", "on") != "off" and find_spec("triton") is not None

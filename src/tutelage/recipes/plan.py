@@ -64,24 +64,37 @@ class Forecast:
     """What asking others may cost, in a sentence."""
     remark: str = ""
     """What was edited since it was made and doesn't make it stale, for people."""
+    processes: int = 1
+    """That share the work; memory is that of each."""
 
 
 def forecast(
-    recipe: Recipe, out: Path, strict: bool = False, rehearsing: bool = False, say: Callable[[str], None] | None = None
+    recipe: Recipe,
+    out: Path,
+    strict: bool = False,
+    rehearsing: bool = False,
+    say: Callable[[str], None] | None = None,
+    processes: int = 0,
 ) -> list[Forecast]:
     """Every stage of `recipe` in the run directory `out`, which need not exist. `rehearsing` measures stages in miniature, which takes
-    some seconds; otherwise what was measured before is not looked for either. Raises UserError for another recipe's directory."""
+    some seconds; otherwise what was measured before is not looked for either. `processes` that torchrun would start (0: those that are
+    here): for several nothing is rehearsed. Raises UserError for another recipe's directory."""
+    together = processes or ranks().size
     opened = Run.view(out) if (out / MANIFEST).exists() else None
     items = plan(recipe, opened, strict)
     network = network_of(recipe.model) if any(item.made is None for item in items) else None
     known = {item.step.name: made for item in items if item.made is None and opened and (made := _alike(opened, item.step))}
+    if processes > 1:
+        known = {}  # its pace was that of as many as there were
     wanted = frozenset(item.step.name for item in items if item.made is None)
     rehearsed: dict[str, Measured | str] = {}
-    if rehearsing and wanted and network and ranks().size == 1:
+    if rehearsing and wanted and network and together == 1:
         from tutelage.recipes.forecast.joining import measured  # late: it brings all that trains
 
         rehearsed = measured(recipe, wanted, network, decide(), say or (lambda line: None))
-    rows = [_row(recipe, item.step, item.why, network, known.get(item.step.name), rehearsed.get(item.step.name)) for item in items]
+    rows = [
+        _row(recipe, item.step, item.why, network, known.get(item.step.name), rehearsed.get(item.step.name), together) for item in items
+    ]
     return [
         replace(row, remark=item.remark, bill="" if item.made else bill_of(recipe, item.step))
         for row, item in zip(rows, items, strict=True)
@@ -99,28 +112,37 @@ def _alike(opened: Run, step: Step) -> Artifact | None:
 
 
 def _row(
-    recipe: Recipe, step: Step, why: str, network: Network | None, known: Artifact | None, rehearsed: "Measured | str | None"
+    recipe: Recipe,
+    step: Step,
+    why: str,
+    network: Network | None,
+    known: Artifact | None,
+    rehearsed: "Measured | str | None",
+    processes: int,
 ) -> Forecast:
     """One stage's forecast by the best that is known of it."""
     if not why:
         return Forecast(step, why, tokens_of(recipe, step), 0.0, None)
     tokens, note = tokens_of(recipe, step), rehearsed if isinstance(rehearsed, str) else ""
-    rate, memory = known.cost["tokens_per_s"] if known else 0.0, memory_of(step, network) if network else None
+    rate = known.cost["tokens_per_s"] if known else 0.0
+    memory = memory_of(step, network, {"processes": processes}) if network else None
     seconds, how, spread = (tokens / rate if tokens and rate else None), "made here", 0.0
     if known:
         memory = known.cost["peak_rss"] if decide().device == "cpu" else memory
     elif rehearsed is not None and not isinstance(rehearsed, str):
         seconds, memory, how, spread = rehearsed.seconds, rehearsed.memory, "rehearsed", rehearsed.spread
     elif network:
-        seconds, how = _arithmetic(step, network, tokens, decide()), "arithmetic"
+        seconds, how = _arithmetic(step, network, tokens, decide(), processes), "arithmetic"
     unsure = LENGTH_SPREAD if uncertain(recipe, step) else 0.0
     spread = (SPREAD[how] ** 2 + spread**2 + unsure**2) ** 0.5
     disk, asked = kept_bytes(step, network, tokens), people(recipe, step)
-    return Forecast(step, why, tokens, seconds, memory, how, spread, disk, asked, note)
+    return Forecast(step, why, tokens, seconds, memory, how, spread, disk, asked, note, processes=processes)
 
 
-def _arithmetic(step: Step, network: Network, tokens: int | None, decisions: Decisions) -> float | None:
-    return tokens * operations(step) * network.parameters / training_speed(decisions) if tokens else None
+def _arithmetic(step: Step, network: Network, tokens: int | None, decisions: Decisions, processes: int) -> float | None:
+    """Training is shared out; processes on one processor share that too."""
+    shared = processes if decisions.device == "cuda" and "machine" in step.settings else 1
+    return tokens * operations(step) * network.parameters / training_speed(decisions) / shared if tokens else None
 
 
 def tokens_of(recipe: Recipe, step: Step) -> int | None:
@@ -167,7 +189,7 @@ def check_memory(recipe: Recipe, rows: Sequence[Forecast]) -> None:
     for row in rows:
         if row.memory and row.memory > limit:
             wanted, free = row.memory / 2**30, limit / 2**30
-            ways = fitting(recipe, row.step, row.memory, limit)
+            ways = fitting(recipe, row.step, row.memory, limit, row.processes)
             if recipe.memory and row.memory <= available_bytes():
                 ways = [*ways[:2], f"memory={wanted + 0.05:.1f}"]
             advice = f"; any of these would fit: {', '.join(ways)}" if ways else "; no smaller setting would fit either"

@@ -64,16 +64,16 @@ def traversals(step: Step) -> tuple[int, int]:
     return roles - shared, trained - shared
 
 
-def shares(shard: str) -> int:
-    """Among how many processes a stage's weights would be shared out where they don't fit otherwise."""
-    together = ranks().size
+def shares(shard: str, together: int) -> int:
+    """Among how many of the processes `together` a stage's weights would be shared out where they don't fit otherwise."""
     return together if together > 1 and (shard == "always" or (shard == "auto" and chosen() == "cuda")) else 1
 
 
 def memory_of(
     step: Step, network: Network, machine: Mapping[str, Any] = MappingProxyType({}), lora: bool | None = None, bits: float | None = None
 ) -> float:
-    """Peak bytes of a stage; with other settings of `machine`, an adapter, or other bits below that, where they are given."""
+    """Peak bytes of a stage in one process; with other settings of `machine` (among them `processes`: of how many it is one, if not those
+    that are here), an adapter, or other bits below that, where they are given."""
     trains = step.stage.produces in ("model", "reward")
     roles, trained = traversals(step) if step.method in REINFORCED else (networks(step), int(trains))
     adapted = bool(step.settings.get("adapter")) if lora is None else lora
@@ -83,7 +83,7 @@ def memory_of(
     layer = 20 * network.width + 4 * network.ffn
     kept = network.layers * network.width + layer if asked.get("recompute") else network.layers * layer
     activations = 4.0 * asked.get("micro_tokens", MICRO_TOKENS) * kept * (1.0 if trains else 0.1)
-    return RUNTIME + (weights + training) / shares(asked.get("shard", "never")) + activations
+    return RUNTIME + (weights + training) / shares(asked.get("shard", "never"), asked.get("processes") or ranks().size) + activations
 
 
 def bits_of(step: Step) -> float:
