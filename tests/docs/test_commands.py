@@ -59,6 +59,7 @@ RUN: Mapping[str, Mapping[str, list[str]]] = {
             "split=all", "probe_every=0", "updates=1", "max_tokens=4", "rollouts={prompts: 2, samples: 2, minibatches: 1}"
         ],
         "tutelage plan assistant model=DIR inputs.demonstrations=PATH inputs.preferences=PATH inputs.prompts=PATH": [],
+        "tutelage plan assistant model=DIR inputs.demonstrations=PATH inputs.preferences=PATH inputs.prompts=PATH --processes 8": [],
     },
     "study": {
         "tutelage label invite study.yaml ann-01": [],

@@ -253,7 +253,7 @@ def make(
 
 def uncut(item: Todo, seed: int) -> str:
     """The address but for how the work is cut (recipes/exhausted.py)."""
-    return exhausted.uncut(item.step, dict(item.parents), dict(item.inputs), seed)
+    return exhausted.uncut(item.step, dict(item.parents), dict(item.inputs), seed, code_hash())
 
 
 def handed(
