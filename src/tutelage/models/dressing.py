@@ -6,8 +6,9 @@ differ the template's is taken; a server still stops at either, since the genera
 pad, which a classifier in plain transformers could not score: a token of the vocabulary that no text holds is taken, if there is one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
@@ -17,6 +18,10 @@ from tutelage.models.config import CONFIG, CONTEXT, HIDDEN, LAYERS, WIDTH, WORDS
 
 PADS = ("<|finetune_right_pad_id|>", "<pad>", "<|pad|>", "[PAD]", "<|padding|>", "<unk>", "<|reserved_special_token_0|>", "<|endoftext|>")
 """Tokens that stand in published vocabularies and in no text: Llama 3.1, Gemma, OLMo 2, others, Mistral, Llama 3.0, Qwen and Phi."""
+
+UNPACKED = ("fp8", "mxfp4")
+"""Formats of published weights (FP8 of Qwen3 and DeepSeek; gpt-oss) that transformers unpacks exactly. Others stand for weights that are
+published beside them."""
 
 
 def tokenizer_in(directory: Path, told: Callable[[str], None] | None = None) -> PreTrainedTokenizerFast:
@@ -44,10 +49,8 @@ def tokenizer_in(directory: Path, told: Callable[[str], None] | None = None) -> 
 def config_in(directory: Path) -> PreTrainedConfig:
     """The config of a folder. Raises UserError for one that isn't of an architecture that transformers has, or isn't as that needs it."""
     told = plain_config(directory)
-    kind = told["model_type"]
-    quantized = told.get("quantization_config")
-    if quantized:
-        method = quantized.get("quant_method", "another tool") if isinstance(quantized, dict) else quantized
+    kind, method = told["model_type"], packing(told)
+    if method and method not in UNPACKED:
         raise UserError(
             f"{directory}: these weights were quantized ({method}); begin with the ones they were made from, "
             "and say `adapter: {base: nf4}` or int8 to hold those in few bits while an adapter learns"
@@ -55,7 +58,7 @@ def config_in(directory: Path) -> PreTrainedConfig:
     for size in (WIDTH, LAYERS, HIDDEN, WORDS, CONTEXT):
         number_in(directory, *size)  # a family takes -1 layers for none
     try:
-        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     except Exception as problem:  # of every config class its own
         if "auto_map" in told:
             raise UserError(
@@ -63,6 +66,21 @@ def config_in(directory: Path) -> PreTrainedConfig:
                 "it must be one of transformers' own architectures"
             ) from problem
         raise UserError(f"{directory}: its config.json can't be read as a model's ({brief(problem)})") from problem
+    if method:
+        vars(config).pop("quantization_config")  # what is made from it is packed no more
+    return config
+
+
+def packing(told: Mapping[str, Any]) -> str:
+    """What config.json says of how weights were packed into few bits: fp8, gptq, ...; empty where they weren't."""
+    found = told.get("quantization_config")
+    return str(found.get("quant_method", "another tool") if isinstance(found, dict) else found or "")
+
+
+def unpacking(directory: Path) -> dict[str, Any]:
+    """What tells transformers to make whole numbers of packed weights; empty where they aren't packed."""
+    told = plain_config(directory)
+    return {**told["quantization_config"], "dequantize": True} if packing(told) else {}
 
 
 def brief(problem: Exception) -> str:

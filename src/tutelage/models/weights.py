@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from tutelage.core.errors import Interrupted, UserError
-from tutelage.models.dressing import brief, config_in, tokenizer_in
+from tutelage.models.dressing import brief, config_in, tokenizer_in, unpacking
 from tutelage.models.heads import ScalarHead
 from tutelage.models.hub.files import check_undamaged, weights_of
 from tutelage.models.language import Part, language_part, left_out
@@ -111,12 +111,15 @@ def load(
     _check_folder(directory)
     tokenizer, config = tokenizer_in(directory, told), config_in(directory)
     part = language_part(config)
+    config = part.config if part else config
+    if packed := unpacking(directory):
+        vars(config)["quantization_config"] = packed
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # the load report speaks of a missing head that is no fault
     try:
         model, found = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             directory,
-            config=part.config if part else config,
+            config=config,
             key_mapping=part.renamed if part else None,
             dtype=dtype or "auto",
             local_files_only=True,
@@ -128,10 +131,12 @@ def load(
         raise UserError(f"{directory}: no causal language model can be loaded from here ({brief(problem)})") from problem
     finally:
         transformers.logging.set_verbosity(level)
-    if part:
-        vars(model).pop("_weight_conversions", None)  # or saving would give the weights the names that they had beside a vision tower
+    if part or packed:  # or saving would give the weights the names that they had beside a vision tower, or packed
+        vars(model).pop("_weight_conversions", None)
     _check_shapes(found["mismatched_keys"], directory)
     _check_whole(model, sorted(found["missing_keys"]), directory)
+    if told is not None and packed:
+        told(f"the weights are packed ({packed['quant_method']}); they are unpacked to be learnt on, and saved so")
     if told is not None:
         _tell(model, part, sorted(found["unexpected_keys"]), told)
     _check_match(model, tokenizer, str(directory))
