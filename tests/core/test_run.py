@@ -193,3 +193,33 @@ def test_a_kill_at_any_moment_of_finish_leaves_the_whole_or_the_unfinished(tmp_p
         if done:
             break
     assert stop > 4 and seen == {"old" if replacing else "building", "new"}
+
+
+def test_a_mistake_that_only_work_finds_leaves_no_run_behind(tmp_path: Path) -> None:
+    with pytest.raises(UserError), Run.open(tmp_path / "demo", "r", create=True) as run:
+        run.building("sft", HASH)
+        raise UserError("these weights are no model's")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["journal", "file", "artifact"])
+def test_work_that_was_done_before_a_mistake_stays(tmp_path: Path, left: str) -> None:
+    with pytest.raises(UserError), Run.open(tmp_path / "demo", "r", create=True) as run:
+        if left == "journal":
+            run.journal({"kind": "judged"})
+        elif left == "file":
+            (run.building("sft", HASH) / "checkpoint").write_text("w")
+        else:
+            finished(run)
+        raise UserError("a row is unlike the others")
+    assert Run.view(tmp_path / "demo").manifest["recipe"] == "r"
+
+
+def test_a_run_that_was_there_survives_a_mistake_and_a_new_one_a_fault(tmp_path: Path) -> None:
+    with Run.open(tmp_path / "demo", "r", create=True):
+        pass
+    with pytest.raises(UserError), Run.open(tmp_path / "demo", "r"):
+        raise UserError("no")
+    with pytest.raises(Interrupted), Run.open(tmp_path / "other", "r", create=True):
+        raise Interrupted("no disk")
+    assert Run.view(tmp_path / "demo") and Run.view(tmp_path / "other")

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.batch import command
 from tests.hub import Hub
 from tests.models.hub.conftest import hub, sharded  # noqa: F401  (a fixture)
+from tests.recipes import small_run
 from tests.recipes.pages import PAGE, folder_model, page
 from tutelage.core.errors import UserError
 from tutelage.models.hub.name import HubName
@@ -77,6 +78,18 @@ def test_what_is_missing_is_so_for_a_run_and_not_for_a_plan(tmp_path: Path) -> N
         (tmp_path / "model" / file).write_text(holds)
         answer = command("run", path, "--out", "run", folder=tmp_path)
         assert answer.code == 2 and said in answer.err and len(answer.err.strip().splitlines()) == 1, answer
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "setting, said", [({"num_hidden_layers": 9}, "the weights lack model.layers."), ({"hidden_size": 64}, "was saved in the shape")]
+)
+def test_weights_that_only_loading_finds_wrong_leave_no_run_behind(setting: dict[str, int], said: str, tmp_path: Path) -> None:
+    path = small_run.page(tmp_path)
+    config = tmp_path / "base" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **setting}))
+    answer = command("run", path, "--out", "run", folder=tmp_path)
+    assert answer.code == 2 and said in answer.err and "Traceback" not in answer.err, answer
     assert not (tmp_path / "run").exists()
 
 

@@ -7,7 +7,8 @@
     <run>/artifacts/.building-<stage>-<hash12>/    one under way; it survives a kill, and the stage resumes in it
 
 A stage builds in `building(...)`; `finish` syncs everything, writes `artifact.json`, renames. A kill between the last two is
-mended at the next `open`: so an artifact is whole or isn't there.
+mended at the next `open`: so an artifact is whole or isn't there. A user's mistake that only work can find (weights that aren't
+whole, say) leaves nothing behind either: a run that was made for it and holds no work yet is removed.
 """
 
 import copy
@@ -16,6 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +38,7 @@ class Run:
 
     def __init__(self, path: Path, manifest: dict[str, Any], lock: int | None) -> None:
         self.path, self._manifest, self._lock = path, manifest, lock
+        self._new = False
         self._journal = JsonLines(path / JOURNAL)
 
     @classmethod
@@ -56,6 +59,7 @@ class Run:
             with writing(path):
                 (path / ARTIFACTS).mkdir(exist_ok=True)
                 run._mend()
+            run._new = found is None
             if found is None or (recipe_hash and recipe_hash != found.get("recipe_hash")):
                 run.update(recipe_hash=recipe_hash)
         except BaseException:
@@ -79,6 +83,8 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, UserError) and self._new and not self._holds_work():
+            self._remove()
         self.close()
 
     @property
@@ -154,6 +160,17 @@ class Run:
     def _at_work(self) -> None:
         if self._lock is None:
             raise RuntimeError(f"{self.path} was opened for reading or is closed; use Run.open to change it")
+
+    def _holds_work(self) -> bool:
+        """Is there more than was written before the first stage began to work?"""
+        return (self.path / JOURNAL).exists() or any(path.is_file() for path in (self.path / ARTIFACTS).rglob("*"))
+
+    def _remove(self) -> None:
+        """All of it, but for a directory that can't be (another file system's root, say): that stays, empty as it was."""
+        for entry in self.path.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        with suppress(OSError):
+            self.path.rmdir()
 
     def _place(self, path: Path) -> Path:
         """Rename a whole directory to its final name, replacing what has it."""
