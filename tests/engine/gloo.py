@@ -7,6 +7,7 @@ every adapter, whole or sharded.
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -65,7 +66,10 @@ OBJECTIVES: dict[str, Any] = {
     "joint": Weighed(),
     "ppo_ptx": with_text("ppo", PPO(), SFT(), 0.5),
 }
-ADAPTERS = ("", "lora")
+PAIRS = [(name, adapter) for name in OBJECTIVES for adapter in ("", "lora")]
+PAIRS += [("dpo", "prefix"), ("ppo", "prefix")]
+PAIRS += [("sft", "nf4"), ("ppo", "nf4"), ("reward", "int8")] if find_spec("bitsandbytes") else []
+ROUNDED = [pair for pair in PAIRS if pair in (("sft", ""), ("dpo", "lora"), ("sft", "nf4"))]
 STEPS = 20
 WAYS = {"whole": PLAIN, "shards": Fit(shard=True), "shards+": Fit(shard=True, recompute=True, offload=True), "offload": Fit(offload=True)}
 RATES = {"policy": Rates(learning_rate=3e-3, weight_decay=0.01), "value": Rates(learning_rate=1e-3, clip=0.5)}
@@ -83,23 +87,21 @@ def engine(name: str, bench: Bench, way: str, place: Ranks, rates: Mapping[str, 
 def gradients(way: str, place: Ranks) -> dict[str, Tensor]:
     """In float32, at equal weights."""
     found: dict[str, Tensor] = {}
-    for name in OBJECTIVES:
-        for adapter in ADAPTERS:
-            own = engine(name, Bench(adapter=adapter, dtype=torch.float32), way, place)
-            own.gradients(own.objective.specimens())
-            found[f"{name} {adapter}"] = flat(own, gradient=True)
+    for name, adapter in PAIRS:
+        own = engine(name, Bench(adapter=adapter, dtype=torch.float32), way, place)
+        own.gradients(own.objective.specimens())
+        found[f"{name} {adapter}"] = flat(own, gradient=True)
     return found
 
 
 def weights(way: str, place: Ranks, steps: int = STEPS) -> dict[str, Tensor]:
     """In float64, after some steps of a few examples each."""
     found: dict[str, Tensor] = {}
-    for name in OBJECTIVES:
-        for adapter in ADAPTERS:
-            own = engine(name, Bench(adapter=adapter), way, place)
-            for step in range(steps):
-                own.step(examples(own, step), step, steps)
-            found[f"{name} {adapter}"] = flat(own)
+    for name, adapter in PAIRS:
+        own = engine(name, Bench(adapter=adapter), way, place)
+        for step in range(steps):
+            own.step(examples(own, step), step, steps)
+        found[f"{name} {adapter}"] = flat(own)
     return found
 
 
@@ -113,7 +115,7 @@ def examples(own: Engine, step: int) -> list[Any]:
 def rounded(way: str, place: Ranks) -> dict[str, Tensor]:
     """Gradients where networks compute in bfloat16, and what the policy would write with."""
     found: dict[str, Tensor] = {}
-    for name, adapter in (("sft", ""), ("dpo", "lora")):
+    for name, adapter in ROUNDED:
         objective = OBJECTIVES[name]
         made = policy(Bench(adapter=adapter, dtype=torch.float32), objective.needs)
         made = Policy(made.roles, precision="bf16", fit=WAYS[way])

@@ -12,7 +12,7 @@ from tests.processes import together
 from tutelage.engine.invariants.checks import distance
 from tutelage.engine.ranks import Ranks
 
-PAIRS = [f"{name} {adapter}" for name in gloo.OBJECTIVES for adapter in gloo.ADAPTERS]
+PAIRS = [f"{name} {adapter}" for name, adapter in gloo.PAIRS]
 Found = dict[str, dict[str, torch.Tensor]]
 
 
@@ -58,7 +58,7 @@ def test_twenty_steps_lead_many_where_they_lead_one(found: list[Found], pair: st
         assert distance(own["weights"][pair], expected) < 1e-9, rank
 
 
-@pytest.mark.parametrize("pair", ["sft ", "dpo lora"])
+@pytest.mark.parametrize("pair", [f"{name} {adapter}" for name, adapter in gloo.ROUNDED])
 def test_in_bfloat16_gradients_differ_by_its_rounding_and_what_speaks_by_nothing(found: list[Found], pair: str) -> None:
     exact, speaks = alone()["gradients"][pair].double(), alone()["rounded"][f"{pair} speaks"]
     usual = distance(alone()["rounded"][pair].double(), exact)

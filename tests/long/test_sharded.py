@@ -33,6 +33,7 @@ PAGE = f"""\
 {COMMON}
   base:        {{method: pretrain, data: text, init: start, tokens: 8000, {SHARDED}}}
   tuned:       {{method: sft, init: start, data: demonstrations, tokens: 6000, epochs: 1, adapter: {{rank: 2}}, {SHARDED}}}
+  few:         {{method: sft, init: start, data: demonstrations, tokens: 6000, epochs: 1, adapter: {{rank: 2, base: nf4}}, {SHARDED}}}
   judge:       {{method: reward, init: start, preferences: preferences, {SHARDED}}}
   direct:      {{method: dpo, init: tuned, preferences: preferences, adapter: {{rank: 2}}, {SHARDED}}}
   ppo:         {{method: ppo, init: start, reward_model: judge, prompts: prompts, updates: 2, max_tokens: 8, probe_every: 1,
@@ -42,7 +43,7 @@ PAGE = f"""\
 """
 NEAR = 3e-3
 """How near numbers of two processes come in float32: small gradients change sign by rounding, and AdamW steps far by any; Muon rounds."""
-TRAINED = ("base", "tuned", "judge", "direct", "ppo", "grpo")
+TRAINED = ("base", "tuned", "few", "judge", "direct", "ppo", "grpo")
 
 
 def run(recipe: str, out: Path, size: int) -> None:
@@ -80,7 +81,8 @@ def test_two_learn_and_save_what_one_does(both: tuple[Path, Path], stage: str) -
         assert ours.keys() == theirs.keys()
         assert all(value == pytest.approx(theirs[key], rel=NEAR, abs=NEAR) for key, value in ours.items()), (ours, theirs)
     saved, expected = (load_file(folder(out, stage) / "model" / "model.safetensors") for out in reversed(both))
-    assert saved.keys() == expected.keys() and all(x.dtype == torch.float32 for x in saved.values())
+    kept = torch.bfloat16 if stage == "few" else torch.float32
+    assert saved.keys() == expected.keys() and all(x.dtype == kept for x in saved.values())
     assert all(float((saved[name] - x).norm()) <= NEAR * float(x.norm()) for name, x in expected.items())
     assert not list(folder(both[1], stage).glob("*checkpoint*"))
 

@@ -64,39 +64,41 @@ SIZES = [(96, 64), (40, 48), (33, 50), (7, 5), (64, 192), (24, 172), (5, 688)]
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_nf4_is_the_papers_whatever_the_rows_are(shape: tuple[int, int], dtype: torch.dtype) -> None:
     weight = drawn(*shape).to(dtype)
-    kept = Nf4.of(weight)
-    scales = bitsandbytes.functional.dequantize_blockwise(kept.scales.absmax, kept.scales.state2) + kept.scales.offset
+    codes, key = Nf4.of(weight)
+    scales = bitsandbytes.functional.dequantize_blockwise(key.scales.absmax, key.scales.state2) + key.scales.offset
     expected = by_the_paper(weight.float(), scales)
-    assert torch.equal(kept.weight(torch.float32), expected)
-    assert torch.equal(kept.weight(torch.bfloat16), expected.bfloat16())
-    assert torch.equal(kept.weight(torch.float64), expected.double())
+    assert torch.equal(key.weight(codes, torch.float32), expected)
+    assert torch.equal(key.weight(codes, torch.bfloat16), expected.bfloat16())
+    assert torch.equal(key.weight(codes, torch.float64), expected.double())
     largest = torch.stack([block.abs().max() for block in weight.float().flatten().split(64)])
     assert (scales - largest).abs().max() <= 0.02 * largest.max(), "scales of 8 bits are near the blocks' largest weights"
     assert float((expected - weight.float()).norm() / weight.float().norm()) < 0.11
 
 
 def test_double_quantization_costs_four_and_an_eighth_bits() -> None:
-    kept = Nf4.of(drawn(768, 768))
-    assert 8 * kept.bytes / 768**2 == pytest.approx(4 + 8 / 64 + 32 / (64 * 256), abs=0.002)
+    codes, key = Nf4.of(drawn(768, 768))
+    assert 8 * (codes.nbytes + key.bytes) / 768**2 == pytest.approx(4 + 8 / 64 + 32 / (64 * 256), abs=0.002)
 
 
 @pytest.mark.parametrize("shape", SIZES)
 def test_int8_is_a_scale_for_each_output(shape: tuple[int, int]) -> None:
     weight = drawn(*shape)
-    kept = Int8.of(weight)
+    codes, key = Int8.of(weight)
     largest = weight.half().float().abs().amax(1, keepdim=True)
-    assert torch.equal(kept.scales, largest[:, 0])
+    assert torch.equal(key.scales, largest[:, 0])
     expected = (weight.half().float() / largest * 127).round() * largest / 127
-    assert (kept.weight(torch.float32) - expected).abs().max() <= 1.001 * float(largest.max()) / 127, "at most one code, where halves round"
-    assert float((kept.weight(torch.float32) - expected).norm() / expected.norm()) < 1e-3
-    assert float((kept.weight(torch.float32) - weight).norm() / weight.norm()) < 0.01
+    assert (key.weight(codes, torch.float32) - expected).abs().max() <= 1.001 * float(largest.max()) / 127, (
+        "at most one code, where halves round"
+    )
+    assert float((key.weight(codes, torch.float32) - expected).norm() / expected.norm()) < 1e-3
+    assert float((key.weight(codes, torch.float32) - weight).norm() / weight.norm()) < 0.01
 
 
 @pytest.mark.parametrize("kind", BENCH)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_product_and_gradient_are_those_of_a_plain_layer(kind: str, dtype: torch.dtype) -> None:
     bias = nn.Parameter(drawn(96, seed=1).to(dtype), requires_grad=False)
-    layer = Quantized(quantized.KINDS[kind](drawn(96, 48)), bias, False)
+    layer = Quantized(*quantized.KINDS[kind](drawn(96, 48)), bias, False)
     plain = nn.Linear(48, 96, dtype=dtype)
     plain.weight.data, plain.bias.data = layer.weight.to(dtype), bias.data
     x = drawn(3, 10, 48, seed=2).to(dtype)
@@ -111,7 +113,7 @@ def test_product_and_gradient_are_those_of_a_plain_layer(kind: str, dtype: torch
 
 @pytest.mark.parametrize("kind", BENCH)
 def test_no_layer_is_held_whole_for_the_way_back(kind: str) -> None:
-    layer = Quantized(quantized.KINDS[kind](drawn(256, 256)), None, False)
+    layer = Quantized(*quantized.KINDS[kind](drawn(256, 256)), None, False)
     held: list[int] = []
 
     def keep(x: Tensor) -> Tensor:
@@ -247,8 +249,8 @@ def test_the_base_of_60_million_weights_takes_a_third_of_bfloat16s_bytes() -> No
     model = quantize(create.new(SIZES["60m"], words([], 8192), 0), "nf4")
     made = Policy({"policy": Role(wrap(model, Lora(rank=16, base="nf4"), "policy", 0), "policy", trains=True)}, precision="bf16")
     told = noted(made.roles["policy"].network)
-    held = {id(p): p.nbytes for n, p in model.named_parameters() if ".lora_" not in n}
-    assert told["base_bytes"] == sum(held.values()) + sum(m.kept.bytes for m in quantized.quantized(model))
+    held = {id(p): p.nbytes for n, p in model.named_parameters() if ".lora_" not in n and p.is_floating_point()}
+    assert told["base_bytes"] == sum(held.values()) + sum(m.bytes for m in quantized.quantized(model))
     assert told["base_bytes_bf16"] == 2 * 62_927_616 and 0.32 < told["base_bytes"] / told["base_bytes_bf16"] <= 0.35
     made.finish()
     assert vectors(model).dtype == torch.float32

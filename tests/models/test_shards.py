@@ -2,6 +2,7 @@
 is what a policy of whole weights has, and what was gathered is freed."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -21,6 +22,8 @@ from tutelage.objectives.ppo import PPO
 from tutelage.rollouts.reading import read_responses
 
 GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU"))
+
+FEW = ("prefix", "nf4") if find_spec("bitsandbytes") else ("prefix",)
 
 
 @pytest.fixture(scope="module", params=["cpu", GPU])
@@ -48,7 +51,7 @@ def learnt(made: Policy, objective: DPO | PPO) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("offload", [False, True])
-@pytest.mark.parametrize("adapter", ["", "lora", "dora"])
+@pytest.mark.parametrize("adapter", ["", "lora", "dora", *FEW])
 @pytest.mark.parametrize("objective", [DPO(), PPO(entropy_coef=0.1)], ids=lambda o: type(o).__name__)
 def test_it_learns_what_whole_weights_learn(objective: DPO | PPO, adapter: str, offload: bool, device: torch.device) -> None:
     bench = Bench(adapter=adapter)
@@ -69,7 +72,7 @@ def test_what_is_stepped_knows_how_it_lies_and_where(device: torch.device) -> No
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-@pytest.mark.parametrize("adapter", ["", "lora"])
+@pytest.mark.parametrize("adapter", ["", "lora", *FEW])
 def test_it_writes_and_reads_as_whole_weights_do(adapter: str, precision: Precision, device: torch.device) -> None:
     bench, objective = Bench(adapter=adapter, dtype=torch.float32), DPO()
     whole, made = Policy(policy(bench, objective.needs).roles, precision=precision), sharded(bench, objective, device, precision)
@@ -88,7 +91,7 @@ def test_it_writes_and_reads_as_whole_weights_do(adapter: str, precision: Precis
         assert all(abs(a - b).max() < bound for a, b in zip(expected, found, strict=True) if len(a))
 
 
-@pytest.mark.parametrize("adapter", ["", "lora"])
+@pytest.mark.parametrize("adapter", ["", "lora", *FEW])
 def test_it_is_kept_whole_on_the_processor(adapter: str, device: torch.device) -> None:
     objective = DPO()
     made = sharded(Bench(adapter=adapter, dtype=torch.float32), objective, device)

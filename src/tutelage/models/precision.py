@@ -29,10 +29,15 @@ def narrow(network: Network) -> Network:
     for module in network.modules():
         if isinstance(module, nn.Embedding) and _rounded not in module._forward_hooks.values():
             module.register_forward_hook(_rounded)
+    round_frozen(network)
+    return fuse(network)
+
+
+def round_frozen(network: nn.Module) -> None:
+    """What doesn't learn needs no more than it computes in."""
     for p in network.parameters() if quantized(network) else inside(network):
         if p.dtype == torch.float32 and not p.requires_grad:
             p.data = p.data.bfloat16()
-    return fuse(network)
 
 
 def _rounded(module: nn.Module, given: object, out: Tensor) -> Tensor:

@@ -34,113 +34,133 @@ BLOCK = 64
 
 @dataclass(frozen=True)
 class Nf4:
-    """`codes` holds two weights a byte; `scales` are bitsandbytes's."""
+    """What decodes a layer's codes, two weights a byte: `scales` are bitsandbytes's, `shape` [O, D] the layer's."""
 
-    codes: Tensor
     scales: Any
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, weight_OD: Tensor) -> "Nf4":
+    def of(cls, weight_OD: Tensor) -> tuple[Tensor, "Nf4"]:
+        """Codes, and what decodes them."""
         from bitsandbytes.functional import quantize_4bit
 
         # On processors bitsandbytes misreads blocks that cross from one row into the next; one long row has no next.
         flat = weight_OD if weight_OD.shape[1] % BLOCK == 0 else weight_OD.reshape(1, -1)
         codes, scales = quantize_4bit(flat.contiguous(), blocksize=BLOCK, quant_type="nf4", compress_statistics=True)
-        return cls(codes, scales, (weight_OD.shape[0], weight_OD.shape[1]))
+        return codes, cls(scales, (weight_OD.shape[0], weight_OD.shape[1]))
 
-    def weight(self, dtype: torch.dtype) -> Tensor:
+    def weight(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
         """[O, D]; in bfloat16 the rounding of what they are in float32."""
         from bitsandbytes.functional import dequantize_4bit
 
         scales = copy.copy(self.scales)
         scales.dtype = dtype if dtype == torch.bfloat16 else torch.float32
-        return dequantize_4bit(self.codes, scales).view(self.shape).to(dtype)
+        return dequantize_4bit(codes, scales).view(self.shape).to(dtype)
+
+    @property
+    def device(self) -> torch.device:
+        return self.scales.absmax.device
 
     def to(self, device: torch.device) -> "Nf4":
         scales = copy.deepcopy(self.scales)
         scales.to(device)
-        return Nf4(self.codes.to(device), scales, self.shape)
+        return Nf4(scales, self.shape)
 
     @property
     def bytes(self) -> int:
         """The table of 256 values that decodes scales is one for all layers, and not counted."""
-        held = (self.codes, self.scales.code, self.scales.absmax, self.scales.offset, self.scales.state2.absmax)
+        held = (self.scales.code, self.scales.absmax, self.scales.offset, self.scales.state2.absmax)
         return sum(x.nbytes for x in held)
 
 
 @dataclass(frozen=True)
 class Int8:
-    """`codes` [O, D], `scales` [O]: the largest weight of each output."""
+    """What decodes a layer's codes [O, D]: `scales` [O], the largest weight of each output."""
 
-    codes: Tensor
     scales: Tensor
+    shape: tuple[int, int]
 
     @classmethod
-    def of(cls, weight_OD: Tensor) -> "Int8":
+    def of(cls, weight_OD: Tensor) -> tuple[Tensor, "Int8"]:
+        """Codes, and what decodes them."""
         from bitsandbytes.functional import int8_vectorwise_quant
 
         codes, scales, _ = int8_vectorwise_quant(weight_OD.half().contiguous())  # bitsandbytes reads nothing else
-        return cls(codes, scales)
+        return codes, cls(scales, (weight_OD.shape[0], weight_OD.shape[1]))
 
-    def weight(self, dtype: torch.dtype) -> Tensor:
+    def weight(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
         """[O, D]"""
         from bitsandbytes.functional import int8_vectorwise_dequant
 
-        return int8_vectorwise_dequant(self.codes, self.scales).to(dtype)
+        return int8_vectorwise_dequant(codes, self.scales).to(dtype)
+
+    @property
+    def device(self) -> torch.device:
+        return self.scales.device
 
     def to(self, device: torch.device) -> "Int8":
-        return Int8(self.codes.to(device), self.scales.to(device))
+        return Int8(self.scales.to(device), self.shape)
 
     @property
     def bytes(self) -> int:
-        return self.codes.nbytes + self.scales.nbytes
+        return self.scales.nbytes
 
 
-KINDS: dict[str, Callable[[Tensor], Nf4 | Int8]] = {"nf4": Nf4.of, "int8": Int8.of}
+Key = Nf4 | Int8
+KINDS: dict[str, Callable[[Tensor], tuple[Tensor, Key]]] = {"nf4": Nf4.of, "int8": Int8.of}
 
 
 class Quantized(nn.Linear):
-    """A linear layer without weights of its own: `kept` makes them when they are asked for. `turned`: it stood as a Conv1D, GPT-2's linear
-    layer, which keeps W'."""
+    """A linear layer that keeps `codes` in place of weights; `key` makes weights of them when they are asked for. Codes are a parameter, of
+    whole numbers, so that no cast reaches them, and processes share them out like any weight (models/shards.py); keys, a thirtieth of that,
+    each holds whole. `turned`: it stood as a Conv1D, GPT-2's linear layer, which keeps W'."""
 
-    def __init__(self, kept: Nf4 | Int8, bias: nn.Parameter | None, turned: bool) -> None:
+    def __init__(self, codes: Tensor, key: Key, bias: nn.Parameter | None, turned: bool) -> None:
         nn.Module.__init__(self)  # nn.Linear's own would make a weight
-        self.kept, self.bias, self.turned = kept, bias, turned
-        self.out_features, self.in_features = kept.codes.shape if isinstance(kept, Int8) else kept.shape
+        self.codes, self.key, self.bias, self.turned = nn.Parameter(codes, requires_grad=False), key, bias, turned
+        self.out_features, self.in_features = key.shape
 
     @property
     def weight(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
         """[O, D] in float32, made anew."""
-        return self.kept.weight(torch.float32)
+        return self.made(torch.float32)
+
+    def made(self, dtype: torch.dtype) -> Tensor:
+        """[O, D] its weights, anew."""
+        return self.key.weight(self.codes, dtype)
+
+    @property
+    def bytes(self) -> int:
+        """Of what is kept in place of weights."""
+        return self.codes.nbytes + self.key.bytes
 
     def forward(self, input: Tensor) -> Tensor:
         """x W' + b, in the dtype of x."""
-        return _Product.apply(input, self.bias, self.kept)
+        return _Product.apply(input, self.bias, self)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Quantized":
-        """Codes follow to another device; no cast of the network reaches them."""
-        device = fn(self.kept.codes[:0]).device
-        if device != self.kept.codes.device:
-            self.kept = self.kept.to(device)
-        return super()._apply(fn, recurse)
+        """The key follows the codes to another device."""
+        super()._apply(fn, recurse)
+        if self.key.device != self.codes.device:
+            self.key = self.key.to(self.codes.device)
+        return self
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor | None, kept: Nf4 | Int8) -> Tensor:
-        ctx.kept = kept
-        return linear(x, kept.weight(x.dtype), bias)
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, layer: Quantized) -> Tensor:
+        ctx.layer = layer
+        return linear(x, layer.made(x.dtype), bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
-        return (grad @ ctx.kept.weight(grad.dtype) if ctx.needs_input_grad[0] else None), None, None
+        return (grad @ ctx.layer.made(grad.dtype) if ctx.needs_input_grad[0] else None), None, None
 
 
 def weight_of(layer: nn.Linear, dtype: torch.dtype) -> Tensor:
     """[O, D] a layer's weights: its own, or made anew in `dtype` where it keeps codes."""
-    return layer.kept.weight(dtype) if isinstance(layer, Quantized) else layer.weight
+    return layer.made(dtype) if isinstance(layer, Quantized) else layer.weight
 
 
 def quantize(model: PreTrainedModel, base: Base, device: torch.device | None = None) -> PreTrainedModel:
@@ -167,7 +187,7 @@ def _quantized(layer: nn.Module, base: Base, device: torch.device | None) -> Qua
     turned, weight = isinstance(layer, Conv1D), layer.weight.detach()
     weight_OD = (weight.T if turned else weight).to(device, weight.dtype if weight.dtype == torch.bfloat16 else torch.float32)
     bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().to(device), requires_grad=False)
-    return Quantized(KINDS[base](weight_OD), bias, turned).train(layer.training)
+    return Quantized(*KINDS[base](weight_OD), bias, turned).train(layer.training)
 
 
 def whole(layer: Quantized) -> nn.Linear:
@@ -201,7 +221,7 @@ def noted(network: nn.Module) -> dict[str, Any]:
     layers = quantized(network)
     if not layers:
         return {}
-    others = [p for name, p in network.named_parameters() if ".lora_" not in name]
-    weights, held = sum(m.in_features * m.out_features for m in layers), sum(m.kept.bytes for m in layers)
+    others = [p for name, p in network.named_parameters() if ".lora_" not in name and p.is_floating_point()]
+    weights, held = sum(m.in_features * m.out_features for m in layers), sum(m.bytes for m in layers)
     rest = {"base_bytes": held + sum(p.nbytes for p in others), "base_bytes_bf16": 2 * (weights + sum(p.numel() for p in others))}
-    return {"base": "nf4" if isinstance(layers[0].kept, Nf4) else "int8", "base_bits": round(8 * held / weights, 3), **rest}
+    return {"base": "nf4" if isinstance(layers[0].key, Nf4) else "int8", "base_bits": round(8 * held / weights, 3), **rest}

@@ -7,6 +7,9 @@ it, the words' matrix in the heads above all, must run inside of the outermost s
 forward of one module that holds all networks. Its gradients are sums and not means (`set_gradient_divide_factor(1)`): the engine alone
 divides. Scalar heads are small and stay whole.
 
+A base of few bits (models/quantized.py) is shared out as its codes, and gathered as codes: a layer's weights are made of them on each
+process while it computes.
+
 The optimizer sees plain tensors: each process's share of each weight. AdamW steps them as they are, because it looks at no two numbers
 together; Muon, which does, gathers (`Shard.whole`). With bfloat16 the shares are float32 and are rounded as they are gathered, so they are
 the masters of models/precision.py; gradients are added up in float32, over processes and micro-batches.
@@ -23,7 +26,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tutelage.core.errors import UserError
-from tutelage.models.precision import Precision, inside, narrow
+from tutelage.models.precision import Precision, inside, narrow, round_frozen
+from tutelage.models.quantized import quantized
 from tutelage.models.recompute import layers
 
 T = TypeVar("T")
@@ -87,17 +91,19 @@ class Shards:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-        if not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
-            raise UserError(f"machine.shard: torch {torch.__version__} can't add up gradients of shards; take a newer one, or shard: never")
         own = list(networks)
+        with_codes = [layer for network in own for layer in quantized(network)]
+        _check_torch(bool(with_codes))
         self.precision, self.offload = precision, offload
+        for layer in with_codes:
+            layer.key = layer.key.to(device)  # FSDP2 brings parameters there, and knows nothing of keys
         self._hollow = {id(network): _hollow(network, device) for network in own}
         self._stepped: dict[int, tuple[Any, nn.Parameter]] = {}
         rounding = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if precision == "bf16" else MixedPrecisionPolicy()
         told: dict[str, Any] = {"mesh": init_device_mesh(device.type, (dist.get_world_size(),)), "mp_policy": rounding}
         for network in own:
             if precision == "bf16":
-                _round_frozen(network)
+                round_frozen(network)
             for layer in layers(network):
                 fully_shard(layer, **told)
         self._reading: Any = fully_shard(_Reading(own), **told)
@@ -148,7 +154,7 @@ class Shards:
         """Within, a copy of a network that is whole on this process, in the policy's precision, to write with; freed afterwards."""
         vectors = {id(p) for p in network.parameters()} - {id(p) for p in inside(network)}
         narrow_ = self.precision == "bf16"
-        self._fill(network, lambda p, x: x.bfloat16() if narrow_ and id(p) not in vectors else x)
+        self._fill(network, lambda p, x: x.bfloat16() if narrow_ and x.dtype == torch.float32 and id(p) not in vectors else x)
         hollow = self._hollow[id(network)]
         try:
             yield narrow(hollow) if narrow_ else hollow
@@ -160,7 +166,7 @@ class Shards:
     def kept(self, network: nn.Module) -> nn.Module:
         """A network as it was learnt, whole, in float32, in the first process's memory; elsewhere without weights."""
         first = dist.get_rank() == 0
-        self._fill(network, lambda p, x: x.to("cpu", torch.promote_types(x.dtype, torch.float32)) if first else x.to("meta"))
+        self._fill(network, lambda p, x: x.to("cpu", torch.float32 if x.dtype == torch.bfloat16 else x.dtype) if first else x.to("meta"))
         made = self._hollow[id(network)]
         return made.to("cpu") if first else made
 
@@ -178,6 +184,16 @@ class Shards:
             hollow.get_submodule(path).register_parameter(leaf, filled[id(p)])
 
 
+def _check_torch(codes: bool) -> None:
+    """Raises UserError where this torch's FSDP2 is too old: before 2.8 it only averages, before 2.12 it shares out no whole numbers."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
+        raise UserError(f"machine.shard: torch {torch.__version__} can't add up gradients of shards; take a newer one, or shard: never")
+    if codes and torch.__version__ < "2.12":
+        raise UserError(f"machine.shard: torch {torch.__version__} can't share out a base of few bits; take 2.12 or newer, or shard: never")
+
+
 def _local(x: Any) -> Tensor:
     """This process's share, not a copy."""
     return x.to_local()
@@ -189,15 +205,9 @@ def _empty(p: nn.Parameter) -> nn.Parameter:
 
 def _hollow(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy without weights. (Buffers are small and come along, to where the weights will be.)"""
-    made = copy.deepcopy(network, {id(p): _empty(p) for p in network.parameters()})
+    keys = {id(layer.key): layer.key for layer in quantized(network)}  # small, and never changed: both have the same
+    made = copy.deepcopy(network, {**keys, **{id(p): _empty(p) for p in network.parameters()}})
     for module in made.modules():
         for name, buffer in module.named_buffers(recurse=False):
             setattr(module, name, buffer.to(device))
     return made
-
-
-def _round_frozen(network: nn.Module) -> None:
-    """What doesn't learn needs no more than it computes in."""
-    for p in inside(network):
-        if p.dtype == torch.float32 and not p.requires_grad:
-            p.data = p.data.bfloat16()

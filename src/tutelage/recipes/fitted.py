@@ -60,7 +60,7 @@ def _shards(work: Work, asked: Asked, roles: Mapping[str, Role]) -> tuple[bool, 
 def estimate(asked: Asked, roles: Mapping[str, Role]) -> float:
     """Bytes of a stage in a process that holds everything whole."""
     networks = {id(role.network): role.network for role in roles.values()}.values()
-    weights = 4.0 * sum(p.numel() for network in networks for p in network.parameters())
+    weights = sum((4.0 if p.is_floating_point() else 1.0) * p.numel() for network in networks for p in network.parameters())
     trained = sum(p.numel() for p in {id(p): p for role in roles.values() if role.trains for p in role.parameters()}.values())
     return weights + (4.0 if asked.offload else 12.0) * trained + max(_activations(asked, network) for network in networks)
 
