@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -130,6 +131,11 @@ def test_data_show_tells_what_a_file_is(tmp_path):
 def test_doctor_shows_what_will_be_used(folder):
     shown = command("doctor", folder=folder, OMP_NUM_THREADS="1")
     assert shown.code == 0 and "torch" in shown.out and "as OMP_NUM_THREADS says" in shown.out
+
+
+def test_the_version_is_told(folder):
+    answer = commands([["--version"]], folder)[0]
+    assert answer.code == 0 and answer.out == f"tutelage {version('tutelage')}\n"
 
 
 def test_every_command_has_help(folder):

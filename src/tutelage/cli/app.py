@@ -1,5 +1,8 @@
 """Every command, in the order of `tutelage --help`."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from tutelage.cli import chat, clean, compare, data, doctor, export, lineage, moving, one, plan, prove, report, run
@@ -13,6 +16,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def tell(asked: bool) -> None:
+    """Print the version and leave, where it was asked for."""
+    if asked:
+        print(f"tutelage {version('tutelage')}")
+        raise typer.Exit
+
+
+Asked = Annotated[bool, typer.Option("--version", callback=tell, is_eager=True, help="Show the version and leave.")]
+
+
+@app.callback()
+def common(asked: Asked = False) -> None:
+    """What goes before a command."""
+
+
 app.command("run")(run.command)
 app.command("sft")(one.sft)
 app.command("reward")(one.reward)

@@ -20,7 +20,7 @@ KERNELS = {
     "flex": "FlexAttention, compiled for this GPU at the first step",
     "torch": "ours need Linux, a C compiler, and AMX or AVX-512 with bfloat16",
 }
-LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "numpy")
+LIBRARIES = ("tutelage", "torch", "transformers", "peft", "tokenizers", "numpy")
 
 
 def command() -> None:
