@@ -256,15 +256,11 @@ def test_a_file_that_goes_away_during_a_turn_is_not_called_stored(tmp_path):
         (tmp_path / "store.db").unlink()
 
 
-def test_reading_fifty_thousand_is_as_fast_as_ever(tmp_path):
-    """Ids and counts come from an index; a table scan would read 50 MB."""
+def test_ids_and_counts_of_fifty_thousand_come_from_an_index(tmp_path):
+    """A table scan would read 50 MB."""
     store = Store(tmp_path / "store.db")
     store.append(annotation(n) for n in range(50_000))
-    for ask in (store.ids, store.annotators):
-        ask()
-        start = time.perf_counter()
-        ask()
-        assert time.perf_counter() - start < 1.5
+    assert len(set(store.ids())) == 50_000 == sum(store.annotators().values())
     who = sa.select(events.c.annotator, sa.func.count(events.c.annotation.distinct())).group_by(events.c.annotator)
     with store.database.reading() as connection:
         for query in (sa.select(events.c.annotation).distinct(), who):

@@ -1,7 +1,5 @@
 """Dawid-Skene: crowd-kit's numbers, a likelihood that climbs, flippers turned around."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -232,8 +230,7 @@ def test_where_nobody_shares_an_item_the_one_vote_stands():
     assert found.posterior_IC == pytest.approx(np.where(np.eye(3), 4, 1) / 6)
 
 
-def test_a_hundred_thousand_votes_take_seconds():
+def test_a_hundred_thousand_votes():
     votes, truth, _ = crowd(1, people=200, items=33_334, bad=40)
-    begun = time.perf_counter()
     found = dawid_skene(votes, mirror=mirror_of(votes))
-    assert time.perf_counter() - begun < 10 and ((found.posterior_IC[:, 1] > 0.5) == truth).mean() > 0.93
+    assert ((found.posterior_IC[:, 1] > 0.5) == truth).mean() > 0.93

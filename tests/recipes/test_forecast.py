@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -90,10 +90,13 @@ def test_what_was_measured_is_kept_and_not_measured_again(tmp_path: Path, kept: 
     assert all(row.seconds and row.memory and row.spread for row in first)
     again = forecast(recipe, tmp_path / "run", rehearsing=True, say=said.append)
     assert [row.seconds for row in again] == [row.seconds for row in first] and len(said) == 1 and "8 stages" in said[0]
-    longer = forecast(load("instructgpt", [*NANO, "stages.ppo.updates=200"]), tmp_path / "run", rehearsing=True, say=said.append)
-    seconds = {row.step.name: row.seconds or 0.0 for row in first}
-    grown = {row.step.name: row.seconds or 0.0 for row in longer}
-    assert len(said) == 1 and grown["ppo"] > 10 * seconds["ppo"] and grown["sft"] == seconds["sft"]
+    for path in kept.glob("*.json"):  # as if every stage had taken 2 s and a millisecond a token
+        path.write_text(json.dumps(asdict(Rehearsed(0.0, 0.0, 0.0, (1e-3,), 0.0, 2.0, 100, 2.1, 2**30))))
+    updates = [load("instructgpt", [*NANO, f"stages.ppo.updates={count}"]) for count in (10, 200)]
+    few, many = ({row.step.name: row for row in forecast(each, tmp_path / "run", rehearsing=True, say=said.append)} for each in updates)
+    assert len(said) == 1 and few["sft"].seconds == many["sft"].seconds == pytest.approx(2 + 1e-3 * few["sft"].tokens)
+    assert many["ppo"].tokens == pytest.approx(20 * few["ppo"].tokens, rel=0.01)
+    assert many["ppo"].seconds - few["ppo"].seconds == pytest.approx(1e-3 * (many["ppo"].tokens - few["ppo"].tokens))
 
 
 def test_a_clock_tells_preparation_from_steps_from_saving() -> None:

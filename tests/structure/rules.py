@@ -163,6 +163,25 @@ def settings_of_a_stage(root: Path) -> list[str]:
     return faults
 
 
+def timed_assertions(root: Path) -> list[str]:
+    """No test asserts that something took less than so long: how long it takes depends on what else runs. A deadline up to which it
+    waits (`assert monotonic() < until`), and that at least so long was waited, are fine."""
+    faults = []
+    for name, tree in files(root):
+        for node in ast.walk(tree):
+            asserted = ast.walk(node.test) if isinstance(node, ast.Assert) else ()
+            compared = [part for part in asserted if isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.Lt | ast.LtE)]
+            if any(_elapsed(part.left) for part in compared):
+                faults.append(f"{name}:{node.lineno}: asserts how long something took")
+    return faults
+
+
+def _elapsed(node: ast.AST) -> bool:
+    """Whether an expression has a clock's time less something."""
+    clocks = ("perf_counter()", "monotonic()")
+    return any(isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub) and ast.unparse(n.left).endswith(clocks) for n in ast.walk(node))
+
+
 RULES = (
     imports_to_the_right,
     torch_imports,

@@ -55,6 +55,13 @@ def test_a_planted_fault_is_named_and_nothing_else(rule, tmp_path):
     assert len(found) == 1 and fault in found[0] and found[0].startswith(name)
 
 
+def test_no_test_asserts_how_long_something_took(tmp_path):
+    assert rules.timed_assertions(SOURCE.parents[1] / "tests") == []
+    fine = "assert time.monotonic() < until\nassert time.monotonic() - began > 0.3\n"
+    (tmp_path / "test_fast.py").write_text(fine + "assert done and time.perf_counter() - began < 5\n")
+    assert rules.timed_assertions(tmp_path) == ["test_fast.py:3: asserts how long something took"]
+
+
 def test_a_stage_has_few_settings_with_those_that_it_inherits():
     from tutelage.recipes import methods
 
