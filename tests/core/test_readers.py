@@ -273,6 +273,8 @@ PICTURE = {"role": "user", "content": [{"type": "image", "url": "x"}]}
         (prompts, {"messages": [PICTURE]}, "field 'messages[0].content[0]': a part of type \"image\" is not read"),
         (prompts, {"messages": [{**USER, "images": ["x"]}]}, "field 'messages[0].images': is not read yet"),
         (prompts, {"messages": [USER], "tools": "[{}]"}, "field 'tools': definitions of functions are not read yet"),
+        (prompts, {"conversations": [{"from": "human", "value": "x"}, {"from": "function_call", "value": "rain()"}]},
+         "field 'conversations[1].value': a call of a function is written as JSON, not as \"rain()\""),
         (prompts, {"conversations": [{"from": "bot", "value": "x"}]}, "field 'conversations[0].from': \"bot\" is no speaker"),
         (demonstrations, {"instruction": "a", "outptu": "b"}, NO_ANSWER),
         (demonstrations, {"messages": [USER]}, "field 'messages': the last turn is the user's; the last turn"),

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from tutelage.core.errors import UserError
 from tutelage.models import adapters, weights
@@ -169,6 +170,39 @@ def test_wrong_settings_are_refused():
         wrap(base(), Lora(targets=("q_proj", "w_proj")), "policy", seed=0)
     with pytest.raises(UserError, match="there already"):
         wrap(wrap(base(), Lora(), "policy", seed=0), Lora(), "policy", seed=0)
+
+
+TEXT_ALONE = r"model.language_model.layers.[\d]+.(mlp|self_attn).(up|q|v)_proj"
+"""As configurations for models that see have it: in their language part, loaded by itself, `language_model.` is not there."""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "layers", "names"),
+    [
+        (r".*\.1\.self_attn\.(q|k)_proj", {"1"}, {"q_proj", "k_proj"}),
+        (r"model\.layers\.0\..*_proj", {"0"}, {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}),
+        (TEXT_ALONE, {"0", "1"}, {"up_proj", "q_proj", "v_proj"}),
+    ],
+)
+def test_a_pattern_of_paths_is_what_peft_makes_of_it(pattern, layers, names):
+    adapted = wrap(wrap(base(), Lora(), "other", seed=1), Lora(targets=pattern), "policy", seed=0)
+    found = {tuple(full.split(".layers.")[1].split(".lora_")[0].split(".")) for full in parameters(adapted, "policy")}
+    assert found == {(layer, part, name) for layer in layers for part, name in ((part_of(name), name) for name in names)}
+    theirs = get_peft_model(base(), LoraConfig(target_modules=pattern.replace("language_model.", ""), task_type="CAUSAL_LM"))
+    assert {tuple(full.split(".layers.")[1].split(".lora_")[0].split(".")) for full in parameters(theirs, "default")} == found
+
+
+def part_of(name: str) -> str:
+    return "self_attn" if name[0] in "qkvo" else "mlp"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("(q_proj", "is no regular expression"), (r"model\.layer\..*", "no layer's path fits .* the first is model.layers.0")],
+)
+def test_a_pattern_that_fits_nothing_is_refused(pattern, said):
+    with pytest.raises(UserError, match=said):
+        wrap(base(), Lora(targets=pattern), "policy", seed=0)
 
 
 @pytest.mark.parametrize("dora", [False, True])

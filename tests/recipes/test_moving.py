@@ -208,7 +208,7 @@ def test_every_key_ends_in_one_way_and_what_was_lost_comes_first(folder: Path, m
             assert any(note == key or note.startswith(f"{key}.") for note in notes), key
     account = door.from_file(Order(Path("axolotl.yml"), Path("x.yaml"), 1), None).moved.account
     fates = {key: note.fate for key, note in account.notes.items()}
-    assert {key for key, fate in fates.items() if fate == "lost"} == {"lora_dropout", "evals_per_epoch", "special_tokens"}
+    assert {key for key, fate in fates.items() if fate == "lost"} == {"lora_dropout", "evals_per_epoch"}
     assert account.settings.get(("stages", "sft", "adapter", "base")) == "nf4"
     assert fates["optimizer"] == "otherwise" and fates["learning_rate"] == "carried" and fates["wandb_project"] == "unneeded"
     assert account.notes["lora_dropout"].line == 15

@@ -19,7 +19,9 @@ from tutelage.core.rows import Record, kind
 from tutelage.core.text import Message, Prompt
 
 ROLES = ("system", "user", "assistant", "tool")
-SHAREGPT = {"human": "user", "gpt": "assistant", "system": "system", "function_call": "assistant", "observation": "tool", "tool": "tool"}
+CALL = "function_call"
+"""Who speaks where ShareGPT has the assistant call a function."""
+SHAREGPT = {"human": "user", "gpt": "assistant", "system": "system", CALL: "assistant", "observation": "tool", "tool": "tool"}
 UNREAD = ("images", "image", "audio", "videos", "reasoning_content", "thinking", "function_call")
 SPEAKER = re.compile(r"\n\n(Human|Assistant):")
 
@@ -61,7 +63,18 @@ def _sharegpt(record: Record, given: dict[str, Any], field: str) -> Message:
     if speaker not in SHAREGPT:
         raise record.error(f"{field}.from", f"{json.dumps(speaker)} is no speaker; speakers are {', '.join(SHAREGPT)}")
     text = record.as_text(given.get("value"), f"{field}.value")
-    return Message("assistant", (), (text,)) if speaker == "function_call" else Message(SHAREGPT[speaker], (text,))
+    if speaker == CALL:
+        return Message("assistant", (), tuple(_canonical(call) for call in calls(record, text, f"{field}.value")))
+    return Message(SHAREGPT[speaker], (text,))
+
+
+def calls(record: Record, text: str, field: str) -> list[Any]:
+    """What a turn of ShareGPT's `function_call` says: {"name": ..., "arguments": {...}}, or several in a list. Raises UserError."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise record.error(field, f"a call of a function is written as JSON, not as {json.dumps(text[:40], ensure_ascii=False)}") from None
+    return cast(list[Any], found) if isinstance(found, list) else [found]
 
 
 def _parts(record: Record, content: object, field: str) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ first matrices are a function of the seed alone.
 
 import copy
 import json
+import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +35,8 @@ from tutelage.models.quantized import Base, Quantized, as_it_stood, quantized, w
 
 BEYOND = ("modules_to_save", "bias", "trainable_token_indices", "target_parameters", "alora_invocation_tokens", "lora_bias")
 """What a peft config may add to LoRA and isn't learnt here."""
+OUTER = ("model.language_model.", "language_model.model.", "model.text_model.")
+"""Where the layers of a language part are in models that see."""
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -47,7 +51,8 @@ class Lora:
     alpha: Annotated[float, Gt(0)] = 16.0
     """The product is scaled by alpha / rank."""
     targets: str | tuple[str, ...] = "all-linear"
-    """Names of the linear layers to adapt (q_proj, ...), or all of them; never the words' output matrix."""
+    """Names of the linear layers to adapt (q_proj, ...), all of them, or a regular expression of their whole paths
+    (`model\\.layers\\.[0-7]\\..*_proj`), as peft takes one; never the words' output matrix."""
     dora: bool = False
     """Also learn the length of each output's weights apart from their direction (DoRA, arXiv 2402.09353): slower, often a little better."""
     base: Base = "as_is"
@@ -127,13 +132,42 @@ def _added(model: PreTrainedModel | PeftModel, config: PeftConfig, name: str) ->
 
 def linear_layers(model: PreTrainedModel) -> tuple[str, ...]:
     """The names, without their path, of all linear layers but the words' output matrix."""
+    return tuple(sorted({path.rpartition(".")[2] for path in _linear_paths(model)}))
+
+
+def _linear_paths(model: PreTrainedModel) -> list[str]:
     output = model.get_output_embeddings()
-    names = [
-        name.removesuffix(".base_layer").rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not output and ".lora_" not in name
+    return [
+        path.removesuffix(".base_layer")
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not output and ".lora_" not in path
     ]
-    return tuple(sorted(set(names)))
+
+
+def _targets(model: PreTrainedModel, wanted: str | tuple[str, ...]) -> Iterable[str]:
+    """Names of layers, or the paths that a pattern fits."""
+    there = linear_layers(model)
+    if wanted == "all-linear":
+        return there
+    names = (wanted,) if isinstance(wanted, str) else wanted
+    strange = [name for name in names if name not in there]
+    if not strange:
+        return names
+    if isinstance(wanted, str) and not wanted.isidentifier():
+        return _fitting(_linear_paths(model), wanted)
+    raise UserError(f"lora.targets: no layer is named {strange[0]!r}; there are {', '.join(there)}")
+
+
+def _fitting(paths: list[str], pattern: str) -> list[str]:
+    """Paths that `pattern` fits as they are, or as they are in a model that sees and has this one within."""
+    try:
+        fits = re.compile(pattern).fullmatch
+    except re.error as fault:
+        raise UserError(f"lora.targets: {pattern!r} is no regular expression ({fault})") from None
+    found = [path for path in paths if any(fits(f"{outer}{path.removeprefix('model.')}") for outer in OUTER) or fits(path)]
+    if not found:
+        raise UserError(f"lora.targets: no layer's path fits {pattern!r}; the first is {paths[0]}")
+    return found
 
 
 def _prefix(prefix: Prefix) -> PrefixTuningConfig:
@@ -141,16 +175,11 @@ def _prefix(prefix: Prefix) -> PrefixTuningConfig:
 
 
 def _lora(model: PreTrainedModel, lora: Lora) -> LoraConfig:
-    there = linear_layers(model)
-    targets = there if lora.targets == "all-linear" else (lora.targets,) if isinstance(lora.targets, str) else lora.targets
-    strange = [target for target in targets if target not in there]
-    if strange:
-        raise UserError(f"lora.targets: no layer is named {strange[0]!r}; there are {', '.join(there)}")
     transposed = any(isinstance(module, Conv1D) for module in model.modules())
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  (peft divides it; a fraction is fine)
-        target_modules=sorted(targets),
+        target_modules=sorted(_targets(model, lora.targets)),
         lora_dropout=0.0,
         use_dora=lora.dora,
         fan_in_fan_out=transposed,

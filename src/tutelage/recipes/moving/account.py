@@ -9,6 +9,7 @@ Defaults that a peer would use and that differ from ours are carried like keys. 
 empty list) is unneeded unless somebody reads it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +18,9 @@ from tutelage.core.errors import UserError
 from tutelage.core.settings import Lines, Located, Place, Plain, closest, located
 
 Fate = Literal["carried", "otherwise", "unneeded", "lost"]
+FATES: tuple[Fate, ...] = ("lost", "otherwise", "carried", "unneeded")
+"""Of a key that is noted twice the earlier one stands."""
+NUMBER = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?")
 Reasons = Mapping[str, Iterable[str]]
 """A sentence, and the keys that it is true of."""
 
@@ -79,8 +83,11 @@ class Account:
         return self.tree[key] if self.given(key) else self.peer.defaults.get(key)
 
     def number(self, key: str) -> float | None:
-        """A number. UserError for anything else that isn't null."""
+        """A number, also one in quotes or with underscores (5_000), as peers read it. UserError for anything else that isn't null."""
         found = self.value(key)
+        if isinstance(found, str) and NUMBER.fullmatch(found):
+            found = float(found.replace("_", ""))
+            return int(found) if found == int(found) else found
         if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
             raise self.fault(key, f"expected a number, got {found!r}")
         return found
@@ -158,6 +165,7 @@ class Account:
         known = self.notes.get(key)
         if known is not None and (known.fate, known.what) != (fate, what):
             what = f"{known.what}; {what}"
+            fate = next(one for one in FATES if one in (known.fate, fate))
         value: Any = self.file.tree
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else value[int(part)] if isinstance(value, list) else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.core.settings import Plain, closest
 from tutelage.recipes.moving import data, learning, lora, peers, result
-from tutelage.recipes.moving.account import Account, Peer
+from tutelage.recipes.moving.account import Account, Peer, off
 from tutelage.recipes.moving.data import Columns, Kind, Source
 from tutelage.recipes.moving.learning import Names, centered
 from tutelage.recipes.moving.lora import Keys
@@ -27,10 +27,14 @@ ALPACA = Columns(prompt="instruction", query="input", response="output")
 TYPES: dict[str, dict[str, Columns]] = {
     "sft": {
         "alpaca": ALPACA,
-        "alpaca_instruct": ALPACA,
-        "alpaca:chat": ALPACA,
+        **dict.fromkeys(("alpaca_instruct", "alpaca:chat", "alpaca:instruct", "alpaca:phi"), ALPACA),
+        **dict.fromkeys(("alpaca_chat", "alpaca_chat.load_concise", "alpaca_chat.load_no_prompt"), ALPACA),
         "alpaca_w_system": replace(ALPACA, system="system"),
         "alpaca_chat.load_qa": Columns(prompt="question", response="answer"),
+        "alpaca_chat.load_camel_ai": Columns(prompt="message_1", response="message_2"),
+        "gpteacher": replace(ALPACA, response="response"),
+        "oasst": Columns(prompt="INSTRUCTION", response="RESPONSE"),
+        "summarizetldr": Columns(prompt="article", response="summary"),
         "chat_template": Columns(messages="messages"),
         "sharegpt": Columns(messages="conversations", role="from", content="value"),
     },
@@ -75,13 +79,10 @@ TOLD = (
     "message_field_content",
     "roles",
     "roles_to_train",
-    "name",
     "trust_remote_code",
-    "revision",
     "chat_template",
     "train_on_eos",
     "train_on_eot",
-    "shards",
     "conversation",
     "format",
     "no_input_format",
@@ -90,9 +91,35 @@ TOLD = (
     "prompt_format",
     "chosen_format",
     "rejected_format",
+    "preprocess_shards",
     *FIELDS,
 )
-UNREAD = {"shards": "all rows are read", "revision": "the file is taken as it is", "name": "the file that is meant is named"}
+UNREAD = {
+    "shards": "all rows are read",
+    "shards_idx": "all rows are read",
+    "skip": "all rows are read",
+    "revision": "the file is taken as it is",
+    "name": "the file that is meant is named",
+    "chat_template_jinja": "the chat template in the model's own folder is used",
+    "field_thinking": "what a turn thinks is not read apart from what it says",
+    "template_thinking_key": "what a turn thinks is not read apart from what it says",
+    "split_thinking": "what a turn thinks is not read apart from what it says",
+    "field_tools": "calls are learnt, definitions of functions are not read yet",
+    "message_field_training": "every turn of the assistant is trained",
+    "message_field_training_detail": "every turn of the assistant is trained, all of it",
+    "drop_system_message": "what the system says stays",
+    "field_human": "it is read by no type that comes over",
+    "field_model": "it is read by no type that comes over",
+    "input_format": "rows are read as the type has it",
+    "input_transform": "rows are read as the type has it",
+    "logprobs_field": "no other model's probabilities are learnt from",
+    "temperature": "no other model's probabilities are learnt from",
+}
+"""What of a data set has nothing here, and why."""
+FAST = ("cut_cross_entropy", "liger", "kernels", "expert_parallel", "swanlab")
+"""Plugins that change how fast something is computed or where figures go, and nothing that is learnt."""
+OBJECTIVES = ("diffusion", "kd_trainer", "hatchery", "nemo_gym_enabled")
+"""Keys of plugins that train for something else altogether."""
 
 
 def moved(account: Account, order: Order) -> Moved:
@@ -118,6 +145,9 @@ def moved(account: Account, order: Order) -> Moved:
 
 def _method(account: Account) -> tuple[str, str]:
     """Which stage, and the key that says so."""
+    for key in OBJECTIVES:
+        if not off(account.value(key)):
+            raise refuse(account, key, "there is no way over for what this plugin trains for")
     rl = account.value("rl")
     if rl not in (None, "dpo", False):
         raise refuse(account, "rl", f"there is no way over for {rl} (for dpo, reward_model and fine-tuning there is)")
@@ -160,6 +190,14 @@ def _what(account: Account, method: str) -> None:
         account.carry("rl_beta", "beta", account.number("rl_beta"))
     if method == "reward":
         centered(account)
+    tokens = account.value("special_tokens")
+    if isinstance(tokens, dict) and {name for name, token in tokens.items() if token is not None} == {"pad_token"}:
+        account.unneeded("special_tokens", "nothing is padded")
+    strange = [name for name in account.names("plugins") if not any(f".{fast}." in name for fast in FAST)]
+    if strange:
+        account.lost("plugins", f"there is nothing here like {', '.join(strange)}")
+    elif account.given("plugins"):
+        account.unneeded("plugins", "how it is computed is the machine's affair, not the recipe's")
 
 
 def _adapter(account: Account, method: str) -> None:
@@ -205,8 +243,8 @@ def _sources(account: Account, beside: Path, method: str) -> list[Source]:
 
 def _source(account: Account, key: str, one: dict[str, Any], beside: Path, method: str) -> Source:
     for name in one:
-        if name not in TOLD:
-            raise account.fault(f"{key}.{name}", f"Axolotl has no such key of a data set{closest(name, TOLD)}")
+        if name not in (*TOLD, *UNREAD):
+            raise account.fault(f"{key}.{name}", f"Axolotl has no such key of a data set{closest(name, (*TOLD, *UNREAD))}")
     columns = _columns(account, key, one, method)
     _aside(account, key, one)
     place = account.fault(f"{key}.path", "").args[0].removesuffix(": ")
@@ -241,7 +279,7 @@ def _columns(account: Account, key: str, one: dict[str, Any], method: str) -> Co
     }
     roles = {name: role for role, names in (one.get("roles") or {}).items() for name in names if name != role}
     said = f"{kind if isinstance(kind, str) else 'as its fields say'}"
-    wording = "; its wording around a prompt gives way to the model's chat template" if own or said.startswith("alpaca") else ""
+    wording = "; its wording around a prompt gives way to the model's chat template" if own or columns.response else ""
     if method == "pretrain":
         account.unneeded(f"{key}.type", "plain text: every token is trained")
     elif wording or not said.startswith("chat_template"):

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from tutelage.core.conversations import CALL, calls
 from tutelage.core.errors import UserError
 from tutelage.core.rows import ENDINGS, Record, records
 
@@ -131,7 +132,7 @@ def row(record: Record, source: Source, kind: Kind) -> dict[str, Any]:
     return {"messages": said}
 
 
-def _conversation(record: Record, source: Source) -> list[dict[str, str]]:
+def _conversation(record: Record, source: Source) -> list[dict[str, Any]]:
     """All that stands before the answer in a column of its own, or the whole conversation."""
     columns = source.columns
     system = record.values.get(columns.system) if columns.system else None
@@ -157,22 +158,30 @@ def _listed(record: Record, column: str) -> list[Any]:
     return found
 
 
-def _turn(record: Record, turn: Any, columns: Columns, column: str) -> dict[str, str]:
+def _turn(record: Record, turn: Any, columns: Columns, column: str) -> dict[str, Any]:
     if not isinstance(turn, dict) or columns.role not in turn or columns.content not in turn:
         raise record.error(column, f"expected turns with '{columns.role}' and '{columns.content}'")
-    role = str(turn[columns.role])
-    return {"role": columns.roles.get(role, ROLES.get(role, role)), "content": record.as_text(turn[columns.content], column)}
+    role, text = str(turn[columns.role]), record.as_text(turn[columns.content], column)
+    role = columns.roles.get(role, ROLES.get(role, role))
+    if role == CALL:
+        return {"role": "assistant", "content": None, "tool_calls": calls(record, text, column)}
+    return {"role": role, "content": text}
 
 
-def _answer(record: Record, column: str, columns: Columns, said: list[dict[str, str]]) -> str:
+def _answer(record: Record, column: str, columns: Columns, said: list[dict[str, Any]]) -> str:
     """A response: text, a turn, or a conversation that ends with it."""
     value = record.values.get(column)
     if isinstance(value, list) and value:
         value = value[-1]
-    return _turn(record, value, columns, column)["content"] if isinstance(value, dict) else record.text(column)
+    if not isinstance(value, dict):
+        return record.text(column)
+    turn = _turn(record, value, columns, column)
+    if turn["content"] is None:
+        raise record.error(column, "an answer that calls a function is not read yet; preferences are between texts")
+    return turn["content"]
 
 
-def _shared(record: Record, columns: Columns) -> list[dict[str, str]]:
+def _shared(record: Record, columns: Columns) -> list[dict[str, Any]]:
     """The prompt of two conversations: what stands before their last turns."""
     column = columns.chosen or "chosen"
     return [_turn(record, turn, columns, column) for turn in _listed(record, column)[:-1]]

@@ -20,6 +20,8 @@ MARKS: dict[Format, tuple[str, ...]] = {
     "trl": ("dataset_name", "use_peft", "dataset_train_split", "datasets", "max_length"),
 }
 """Keys that tell the three apart: the one with most of them is meant."""
+NEWER = {"model", "train_dataset"}
+"""What LLaMA-Factory's v1 trainer, which is asked for by USE_V1, always has."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def from_command(words: Sequence[str], order: Order) -> Import:
 def told(tree: dict[str, Plain], source: str) -> Format:
     """Of which tool the keys are."""
     counts = {format: sum(key in tree for key in MARKS[format]) for format in FORMATS}
+    if set(tree) >= NEWER:
+        known = "its keys of v0.9 are (model_name_or_path, dataset, finetuning_type, ...)"
+        raise UserError(f"{source}: the keys of LLaMA-Factory's v1 trainer (model, train_dataset, ...) are not known here; {known}")
     best = max(FORMATS, key=lambda format: counts[format])
     if not counts[best] or list(counts.values()).count(counts[best]) > 1:
         wanted = ", ".join(f"{format} ({', '.join(keys[:3])}, ...)" for format, keys in MARKS.items())

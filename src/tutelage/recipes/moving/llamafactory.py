@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.core.building import closest
+from tutelage.core.conversations import CALL
 from tutelage.core.errors import UserError
 from tutelage.recipes.moving import data, learning, lora, peers, result
 from tutelage.recipes.moving.account import Account, Peer
@@ -22,6 +23,9 @@ STAGES: dict[str, tuple[str, Kind]] = {
 NAMES = Names(length="cutoff_len", rank="lora_rank", held_out="val_size")
 ADAPTER = Keys(dora="use_dora", stabilized="use_rslora", targets="lora_target", folder="adapter_name_or_path")
 INFO = "dataset_info.json"
+SEEN = "text alone is learnt from"
+UNREAD = {"images": SEEN, "videos": SEEN, "audios": SEEN, "tools": "calls are learnt, definitions of functions are not read yet"}
+"""Columns that are not read, and why."""
 
 
 def moved(account: Account, order: Order) -> Moved:
@@ -87,7 +91,8 @@ def _sources(account: Account, beside: Path, kind: Kind) -> list[Source]:
     """Each name in `dataset`, looked up in dataset_info.json."""
     names = account.names("dataset")
     if not names:
-        raise account.fault("dataset", "this file names no data set")
+        nothing = "merges and saves a model, which `tutelage export` does" if account.given("export_dir") else "names no data set"
+        raise account.fault("export_dir" if account.given("export_dir") else "dataset", f"this file {nothing}; nothing is trained by it")
     folder = data.local(account.text("dataset_dir") or "data", beside) or Path(account.text("dataset_dir") or "data")
     info = folder / INFO
     if not info.is_file():
@@ -120,6 +125,8 @@ def _source(account: Account, name: str, known: dict[str, Any], folder: Path, fi
     if kind == "preferences" and not told.get("ranking"):
         raise account.fault("dataset", f"'{name}' is no data set of preferences ({folder / INFO} doesn't say ranking)")
     columns = _columns(told, kind)
+    for part in sorted(set(told.get("columns") or {}) & set(UNREAD)):
+        account.lost("dataset", f"{part} of '{name}': {UNREAD[part]}")
     first = first or told.get("num_samples")
     if "file_name" not in told:
         where = told.get("hf_hub_url") or told.get("ms_hub_url") or told.get("script_url") or name
@@ -142,7 +149,7 @@ def _columns(told: dict[str, Any], kind: Kind) -> Columns:
     return Columns(**alpaca, history=named.get("history"), response=response, joint="\n", **answers)
 
 
-_SPEAKERS = {"user": "user", "assistant": "assistant", "system": "system", "observation": "tool"}
+_SPEAKERS = {"user": "user", "assistant": "assistant", "system": "system", "observation": "tool", "function": CALL}
 
 
 def peer() -> Peer:

@@ -6,6 +6,8 @@ from tutelage.recipes.moving.account import Account
 from tutelage.recipes.moving.learning import Names
 
 EVERY = ("all", "all-linear")
+MARKS = set("*+?\\([|^$")
+"""What a regular expression of paths has and no list of names."""
 FULL = "the base stays in full precision: more memory, no rounding of the base"
 
 
@@ -45,6 +47,10 @@ def fresh(account: Account, names: Names, keys: Keys, linear: bool, quiet: bool,
 
 
 def _targets(account: Account, keys: Keys, linear: bool) -> None:
+    pattern = account.value(keys.targets)
+    if not linear and isinstance(pattern, str) and MARKS & set(pattern):
+        account.carry(keys.targets, "adapter.targets", pattern)
+        return
     named = account.names(keys.targets)
     if linear or named in [[word] for word in EVERY]:
         account.put("adapter.targets", "all-linear", "all linear layers but the words' output matrix")

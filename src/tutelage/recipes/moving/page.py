@@ -85,10 +85,12 @@ def _settings(tree: Mapping[str, Plain], comments: Mapping[Place, str], place: P
 
 
 def _flow(value: Plain) -> str:
-    """A value on one line, as YAML."""
+    """A value on one line, as YAML: text with a mark that a list or a mapping has stands in quotes."""
+    if isinstance(value, str) and set("[]{},") & set(value):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
     line = write_yaml({"x": value}).removeprefix("x:").strip()
     return json.dumps(value) if "\n" in line else line

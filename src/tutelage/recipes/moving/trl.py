@@ -87,7 +87,7 @@ def moved(account: Account, order: Order, trainer: str) -> Moved:
     method = "pretrain" if kind == "text" else trainer
     result.stage(account, method, f"trl {trainer}" + (", on plain text" if kind == "text" else ""))
     made = result.inputs(account, order, sources, kind)
-    length = learning.length(account, NAMES)
+    length = learning.length(account, replace(NAMES, length="max_seq_length") if account.given("max_seq_length") else NAMES)
     packs = account.flag("packing") and trainer == "sft"
     rows = learning.batch(account, NAMES, order.gpus, length if packs else None, "packing")
     learning.amount(account, NAMES, None if packs else data.counted(sources), rows)
