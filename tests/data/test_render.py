@@ -9,6 +9,7 @@ from tests.data import spell
 from tutelage.core.errors import UserError
 from tutelage.core.text import Demonstration, Document, Message, Prompt, Response, ask
 from tutelage.data.render import Renderer, tokenizer_hash
+from tutelage.data.template import UNTHINKING, answer_end
 from tutelage.data.tree import OTHER, POLICY
 from tutelage.models import tokenizer as ours
 
@@ -251,6 +252,63 @@ def test_a_mark_that_is_no_beginning_of_an_answer_is_refused():
     thinking = Renderer(spell.byte_level(spell.chat(mark="<|assistant|>thinking"), more=("<|user|>", "<|assistant|>")))
     with pytest.raises(UserError, match="begins an answer otherwise than its generation mark"):
         thinking.tree(ask("hello"), [Response("Anna")])
+
+
+MISTRAL = """\
+{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0]['content'] %}{%- set messages = messages[1:] %}{%- endif %}
+{%- for m in messages %}{%- if m['role'] == 'user' %}
+{{- '[INST] ' + (system + '\\n\\n' if loop.last and system is defined else '') + m['content'] + '[/INST]' }}
+{%- else %}{{- ' ' + m['content'] | trim + eos_token }}{%- endif %}{%- endfor %}"""
+"""Of Mistral 7B Instruct v0.3, tools left out: the system speaks only while the user's turn is the last."""
+GEMMA4 = """\
+{%- for m in messages %}{{- '<|turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\\n' + m['content'] + '<turn|>\\n' }}
+{%- endfor %}{%- if add_generation_prompt %}{{- '<|turn>model\\n<|channel>thought\\n<channel|>' }}{%- endif %}"""
+"""As of Gemma 4: the mark writes an empty thought, a turn in history none."""
+PARTS = "{%- for m in messages %}{{- m['role'] + ': ' }}{%- for part in m['content'] %}{{- part.text }}{%- endfor %}{{- eos_token }}" + (
+    "{%- endfor %}{%- if add_generation_prompt %}{{- 'assistant: ' }}{%- endif %}"
+)
+"""As of Idefics 3: content is a list of parts alone."""
+
+
+def test_a_system_that_speaks_before_the_last_turn_alone_is_heard():
+    renderer = Renderer(spell.byte_level(MISTRAL))
+    said = Prompt((Message("system", ("be short",)), Message("user", ("a",)), Message("assistant", ("b",)), Message("user", ("c",))))
+    (tree,) = renderer.demonstration(Demonstration(said, Response("d")))
+    end = renderer.spell([renderer.end])
+    assert renderer.spell(tree.prompt) == f"[INST] a[/INST] b{end}[INST] be short\n\nc[/INST]" and tree.prompt == renderer.prompt(said)
+    assert renderer.spell(tree.responses[0]) == f" d{end}" and set(tree.writers[0]) == {POLICY}
+    first, last = renderer.demonstration(Demonstration(said, Response("d")), train_history=True)
+    assert renderer.spell(first.prompt + first.responses[0]) == f"[INST] be short\n\na[/INST] b{end}" and last.prompt == tree.prompt
+
+
+def test_an_empty_thought_of_the_mark_stands_before_the_answer():
+    renderer = Renderer(spell.byte_level(GEMMA4, more=("<|turn>", "<turn|>"), end="<turn|>"))
+    tree = renderer.tree(ask("a"), [Response("b"), Response("c", finished=False)])
+    assert renderer.spell(tree.prompt).endswith("<|turn>model\n<|channel>thought\n<channel|>")
+    assert [renderer.spell(ids) for ids in tree.responses] == ["b<turn|>", "c"]
+
+
+@pytest.mark.parametrize("unthinking", [False, True])
+def test_a_thought_that_is_left_open_is_no_place_for_an_answer(unthinking):
+    thinks = "{%- set on = enable_thinking if enable_thinking is defined else true %}" + GEMMA4.replace(
+        "{{- '<|turn>model\\n<|channel>thought\\n<channel|>' }}", "{{- '<|turn>model\\n' + ('<think>' if on else '') }}"
+    )
+    renderer = Renderer(spell.byte_level((UNTHINKING if unthinking else "") + thinks, more=("<|turn>", "<turn|>"), end="<turn|>"))
+    if unthinking:
+        assert renderer.spell(renderer.tree(ask("a"), [Response("b")]).responses[0]) == "b<turn|>"
+    else:
+        with pytest.raises(
+            UserError, match=r"otherwise than its generation mark, .*<think>.*; put \{%- set enable_thinking = false -%\} before it"
+        ):
+            renderer.tree(ask("a"), [Response("b")])
+
+
+def test_a_template_of_parts_is_given_parts():
+    renderer = Renderer(spell.byte_level(PARTS))
+    end = renderer.spell([renderer.end])
+    tree = renderer.tree(ask("a"), [Response("b")])
+    assert renderer.spell(tree.prompt + tree.responses[0]) == f"user: a{end}assistant: b{end}"
+    assert answer_end(renderer.tokenizer) == end
 
 
 def test_a_boundary_that_melts_is_split_or_refused():

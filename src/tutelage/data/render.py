@@ -164,9 +164,11 @@ class Renderer:
 
     def _conversation(self, prompt: Prompt, past: Sequence[int], response: Response, where: str) -> Tree | None:
         """All assistant turns in one tree, whose prompt ends at the first turn's generation mark; None when a turn in history isn't
-        written as it was when it was the last."""
+        written as it was when it was the last, or the template wouldn't write what follows a prompt as it follows it."""
         turns = [self._template.turn(prompt.messages[:n], prompt.messages[n].text, True, where) for n in past]
         last = self._template.turn(prompt.messages, response.text, response.finished, where)
+        if any(turn.joined for turn in (*turns, last)):
+            return None
         ids, places = self._encode(last.head + last.written, where)
         policy = _writers(places, last.marks)
         writers = [OTHER] * len(ids)

@@ -12,7 +12,7 @@ begins with the tokenizer's beginning token where it has one, and needs no speci
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,10 @@ HIDDEN = 0xF0000
 """Added to the letters of a special token that somebody spelled in a message: rendered text holds as many letters as before, and
 what the template wrote can be told from what was quoted."""
 PROBE = "qxzprobezxq"
+ASKED = "qxzaskedzxq"
+EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>|<\|channel>thought\s*<channel\|>)\s*")
+UNTHINKING = "{%- set enable_thinking = false -%}"
+
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -61,6 +65,8 @@ class Turn:
     """Characters of head + written that the assistant wrote, by the template's own marks; None: all of `written`."""
     ends: bool
     """Whether the template wrote the end token after it."""
+    joined: bool = False
+    """Whether the template would not have written the two in one (`Template._joined`)."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ class Template:
     """What the template writes between a response and its end (often nothing, sometimes a space)."""
     after: str = ""
     """What it writes after a response when it writes no end."""
+    parts: bool = False
+    """Whether it takes a message as a list of parts alone, as some of models that see do."""
 
     @property
     def marked(self) -> bool:
@@ -86,20 +94,38 @@ class Template:
         return self.render(messages, where, mark=True)[0]
 
     def turn(self, messages: Sequence[Message], content: str, finished: bool, where: str) -> Turn:
-        """The assistant's answer `content` after `messages`. UserError when the template writes another beginning before answers
-        than before the generation mark."""
+        """The assistant's answer `content` after `messages`, as the policy would write it. UserError when the template begins answers
+        otherwise than by its generation mark."""
         head = self.head(messages, where)
         text, marks = self.render([*messages, Message("assistant", (content,))], where)
-        if not text.startswith(head):
-            raise UserError(
-                f"{where}: the chat template begins an answer otherwise than its generation mark, {head[-40:]!r}; correct the template"
-            )
+        joined = not text.startswith(head)
+        if joined:
+            text, marks = self._joined(head, messages, text, marks, where)
         written, end, _ = text[len(head) :].partition(self.end)
         if not end:
             written = written.removesuffix(self.after)
         elif not finished:
             written = written.removesuffix(self.before_end)
-        return Turn(head, written, marks, bool(end))
+        return Turn(head, written, marks, bool(end), joined)
+
+    def _joined(self, head: str, messages: Sequence[Message], text: str, marks: Spans | None, where: str) -> tuple[str, Spans | None]:
+        """What the sampler is given, and behind it what the template writes of the answer in `text`, where the two differ before it:
+        the system speaks before the user's turn only while that is the last (Mistral), or the generation mark writes an empty thought
+        that a turn without one leaves out (Gemma 4)."""
+        answer = Message("assistant", (PROBE,))
+        probed = [*messages[:-1], Message(messages[-1].role, (ASKED,))]
+        mark = self.head(probed, where).rpartition(ASKED)[2]
+        opening = self.render([*probed, answer], where)[0].rpartition(ASKED)[2].partition(PROBE)[0]
+        before = self.render([*messages, answer], where)[0].partition(PROBE)[0]
+        begun = opening.startswith(mark) or (mark.startswith(opening) and EMPTY_THOUGHT.fullmatch(mark[len(opening) :]))
+        if not (begun and head.endswith(mark) and before.endswith(opening) and text.startswith(before)):
+            raise UserError(
+                f"{where}: the chat template begins an answer otherwise than its generation mark, {head[-40:]!r}; "
+                + (f"put {UNTHINKING} before it, if it knows that, to close the thought" if "<think>" in mark else "correct the template")
+            )
+        at = len(before) - max(0, len(opening) - len(mark))
+        moved = len(head) - at
+        return head + text[at:], marks and tuple((a + moved, b + moved) for a, b in marks if a >= at)
 
     def render(self, messages: Sequence[Message], where: str, mark: bool = False) -> tuple[str, Spans | None]:
         """The text, and the spans of characters that the template marks as the assistant's (None: it has no marks)."""
@@ -122,7 +148,8 @@ class Template:
         """The message as templates know it, with special tokens in its text hidden: nobody forges a turn by spelling one."""
         if holds_hidden(message.text):
             raise UserError(f"{where}: the {message.role}'s text holds a letter of Unicode's private planes; remove it")
-        plain: dict[str, Any] = {"role": message.role, "content": self._hide(message.text)}
+        text = self._hide(message.text)
+        plain: dict[str, Any] = {"role": message.role, "content": [{"type": "text", "text": text}] if self.parts else text}
         if message.tool_calls:
             plain["tool_calls"] = [json.loads(self._hide(call)) for call in message.tool_calls]
         if message.name is not None:
@@ -149,15 +176,14 @@ def template_of(tokenizer: PreTrainedTokenizerFast) -> Template:
         raise UserError("the tokenizer has several chat templates; keep one in chat_template.jinja")
     end = str(tokenizer.eos_token)
     special = tuple(sorted({str(t) for t in [*tokenizer.all_special_tokens, *_marked_special(tokenizer)]}))
-    first = Template(_dated(source), dict(tokenizer.special_tokens_map), end, special)
-    after = _after_an_answer(first)
+    first, after = _asked(Template(_dated(source), dict(tokenizer.special_tokens_map), end, special))
     other = _first_special(first, after)
     if other not in (None, end):
         raise UserError(
             f"the chat template ends an answer with {other!r}, but the tokenizer's end token is {end!r}; set eos_token to {other!r}"
         )
     before, ends, _ = after.partition(end)
-    return Template(first.source, first.tokens, end, special, before_end=before if ends else "", after="" if ends else after)
+    return replace(first, before_end=before if ends else "", after="" if ends else after)
 
 
 def answer_end(tokenizer: PreTrainedTokenizerFast) -> str | None:
@@ -167,13 +193,24 @@ def answer_end(tokenizer: PreTrainedTokenizerFast) -> str | None:
     if not isinstance(source, str):
         return None
     special = tuple(sorted({str(t) for t in [*tokenizer.all_special_tokens, *_marked_special(tokenizer)]}))
-    asked = Template(_dated(source), dict(tokenizer.special_tokens_map), str(tokenizer.eos_token), special)
-    return _first_special(asked, _after_an_answer(asked))
+    return _first_special(*_asked(Template(_dated(source), dict(tokenizer.special_tokens_map), str(tokenizer.eos_token), special)))
 
 
 def _dated(source: str) -> str:
     """The template, told the same date every day."""
     return DATED + source if "strftime_now" in source else source
+
+
+def _asked(template: Template) -> tuple[Template, str]:
+    """The template, given messages as it takes them, and what it writes after an answer."""
+    try:
+        return template, _after_an_answer(template)
+    except UserError as refused:
+        parts = replace(template, parts=True)
+        try:
+            return parts, _after_an_answer(parts)
+        except UserError:
+            raise refused from None
 
 
 def _after_an_answer(template: Template) -> str:
