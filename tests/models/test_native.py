@@ -111,9 +111,9 @@ def test_scores_of_any_size_stay_finite() -> None:
 
 def test_what_the_kernel_does_not_take_goes_elsewhere() -> None:
     q = torch.zeros(64, 2, 64, dtype=torch.bfloat16)
-    assert native.takes(q)
-    assert not any(native.takes(q, beside) for beside in (Beside(cap=50.0), Beside(sink_H=q[0, :, 0]), Beside(prefix=(q, q))))
-    assert not any(native.takes(x) for x in (q.float(), q[..., :40], torch.zeros(64, 1, 320, dtype=torch.bfloat16)))
+    assert native.takes(q, q) and not native.takes(q, q[..., :16]), "values narrower than keys, as of latent attention"
+    assert not any(native.takes(q, q, beside) for beside in (Beside(cap=50.0), Beside(sink_H=q[0, :, 0]), Beside(prefix=(q, q))))
+    assert not any(native.takes(x, x) for x in (q.float(), q[..., :40], torch.zeros(64, 1, 320, dtype=torch.bfloat16)))
 
 
 @pytest.mark.parametrize("words", [1024, 1000, 37])

@@ -102,7 +102,7 @@ def check_greedy(model: PreTrainedModel, tolerance: float) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_with_our_cache_every_family_is_exact(shape: str) -> None:
     """Float64 through and through, against three lines of plain attention."""
-    model = clean(make(shape, 0))
+    model = clean(make(shape, 0, width=64))
     assert voice(model) == Voice("ours", plain=shape not in ("gemma2", "gpt_oss"), why="") and not voice(model).note
     sampled = drawn(model)
     with attending(model, PLAIN):

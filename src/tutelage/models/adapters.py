@@ -114,7 +114,10 @@ def wrap(model: PreTrainedModel | PeftModel, adapter: Lora | Prefix, name: str, 
     config = _lora(inner, adapter) if isinstance(adapter, Lora) else _prefix(adapter)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _added(model, config, name)
+        try:
+            model = _added(model, config, name)
+        except ValueError as refused:
+            raise UserError(f"{type(inner).__name__} can't be adapted so: {str(refused).splitlines()[0]}") from None
     model.set_adapter(name)
     return model.eval()
 
@@ -132,7 +135,18 @@ def _added(model: PreTrainedModel | PeftModel, config: PeftConfig, name: str) ->
 
 def linear_layers(model: PreTrainedModel) -> tuple[str, ...]:
     """The names, without their path, of all linear layers but the words' output matrix."""
-    return tuple(sorted({path.rpartition(".")[2] for path in _linear_paths(model)}))
+    return tuple(sorted({path.rpartition(".")[2] for path in _linear_paths(model)} - _fused(model)))
+
+
+def _own(module: nn.Module) -> bool:
+    """Whether a family has made another thing of it: Llama 4's router is a linear layer that gives two tensors."""
+    return not isinstance(module, Conv1D) and type(module).__module__.startswith("transformers.models.")
+
+
+def _fused(model: PreTrainedModel) -> set[str]:
+    """Layers whose weights Mamba's kernels take without calling them, so an adapter there would do nothing."""
+    mixes = any("mamba" in f"{path} {type(module).__name__}".lower() for path, module in model.named_modules())
+    return {"out_proj"} if mixes else set()
 
 
 def _linear_paths(model: PreTrainedModel) -> list[str]:
@@ -140,7 +154,7 @@ def _linear_paths(model: PreTrainedModel) -> list[str]:
     return [
         path.removesuffix(".base_layer")
         for path, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not output and ".lora_" not in path
+        if isinstance(module, nn.Linear | Conv1D) and module is not output and ".lora_" not in path and not _own(module)
     ]
 
 

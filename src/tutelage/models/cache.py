@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from tutelage.models.attention.beside import HIDDEN, NOTHING, Beside, weights
+from tutelage.models.attention.native import fits
 from tutelage.models.decoding import PREFILL, Forward, Prompt
 from tutelage.models.prefix import Learnt
 
@@ -26,7 +27,8 @@ QUERIES = 256
 
 class KeyCache:
     """keys[layer], values[layer]: [rows, H, columns, d], of which `rows` x `used` are in use; offset_B: each row's first column. `prefix`
-    is put there while the first columns are written. `plain` becomes False when a layer's attention has something besides."""
+    is put there while the first columns are written. `plain` becomes False when a layer's attention has something besides, or heads that
+    our kernels don't take."""
 
     def __init__(self, offset_B: Tensor, room: int, prefix: Learnt | None = None) -> None:
         self.offset_B, self.prefix, self.plain = offset_B, prefix, True
@@ -128,13 +130,13 @@ class KeyCache:
         keys, values = self.write(layer, k, v)
         left, mask = self.seen(window)
         keys, values = keys[:, :, left:], values[:, :, left:]
+        self.plain = self.plain and beside.nothing and fits(k.shape[-1]) and k.shape[-1] == v.shape[-1]
         if not beside.nothing:
-            self.plain = False
             return _attended(q, keys, values, mask, scale, beside)
         rows, _, columns, width = q.shape
         if columns == 1:  # query heads of one key head stand side by side, so keys are never repeated
             packed = q.reshape(rows, keys.shape[1], -1, width)
-            return scaled_dot_product_attention(packed, keys, values, mask, scale=scale).reshape(rows, 1, -1, width)
+            return scaled_dot_product_attention(packed, keys, values, mask, scale=scale).reshape(rows, 1, -1, v.shape[-1])
         group = q.shape[1] // keys.shape[1]
         keys, values = keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1)
         return scaled_dot_product_attention(q, keys, values, mask, scale=scale).transpose(1, 2)
@@ -142,7 +144,7 @@ class KeyCache:
 
 def _attended(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float, beside: Beside) -> Tensor:
     """[B, Q, H * G, d] with a cap on scores, or a sink; a few queries at a time, because their scores lie in memory."""
-    rows, heads, _, width = keys.shape
+    rows, heads, _, width = values.shape
     split = q.view(rows, heads, -1, *q.shape[2:])  # query heads of one key head side by side
     seen = None if mask is None else mask[:, :, None]
     sink = None if beside.sink_H is None else beside.sink_H.view(heads, -1)

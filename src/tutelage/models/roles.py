@@ -56,12 +56,17 @@ def width(network: nn.Module) -> int:
 
 
 def words(network: nn.Module) -> Words:
-    """The map from hidden states to logits, with the scale and the soft cap of the model's configuration."""
+    """The map from hidden states to logits, with the scale and the soft cap of the model's configuration, by the names that families give
+    them (Cohere, Falcon H1, Granite; Gemma, RecurrentGemma). That it is the whole map is tried (readable.py)."""
     inner = causal(network)
     output = inner.get_output_embeddings()
     assert isinstance(output, nn.Module)
-    scale = getattr(inner.config, "logit_scale", None) or 1 / (getattr(inner.config, "logits_scaling", None) or 1)
-    return Words(output, scale, getattr(inner.config, "final_logit_softcapping", None))
+
+    def told(*names: str) -> float | None:
+        return next((value for name in names if (value := getattr(inner.config, name, None))), None)
+
+    scale = told("logit_scale", "lm_head_multiplier") or 1 / (told("logits_scaling") or 1)
+    return Words(output, scale, told("final_logit_softcapping", "logits_soft_cap"))
 
 
 def place(role: Role, device: torch.device) -> Role:

@@ -19,7 +19,7 @@ from tutelage.data.batch import PackedBatch, filled, pack
 from tutelage.data.tree import Tree
 from tutelage.models.attention import Plan, blocks, inputs, plan
 from tutelage.models.attention.beside import NOTHING, Beside, Scoring
-from tutelage.models.attention.native import STEP, WIDEST, attend
+from tutelage.models.attention.native import attend
 from tutelage.models.decoding import PREFILL, Forward, Prompt
 from tutelage.models.kernels.build import address, library, native
 from tutelage.models.precision import computes
@@ -30,11 +30,8 @@ KEYS, BLOCK = 16, 64
 
 
 def takes(model: PreTrainedModel) -> bool:
-    """Can our kernels decode for this model?"""
-    config = model.config
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    fits = width % STEP == 0 and width <= WIDEST
-    return fits and library() is not None and model.device.type == "cpu" and computes(model) == torch.bfloat16
+    """Can our kernels decode for this model, where its attention is plain (`speaking.Voice`)?"""
+    return library() is not None and model.device.type == "cpu" and computes(model) == torch.bfloat16
 
 
 class KeptCall(ctypes.Structure):

@@ -20,11 +20,8 @@ from transformers import PreTrainedModel
 from tutelage.models import cache, own
 from tutelage.models.decoding import attending, through
 from tutelage.models.precision import computes
-from tutelage.models.readable import NEAR
+from tutelage.models.readable import NEAR, ROUNDED, WIDE
 
-ROUNDED = 0.05
-"""As NEAR, for a network that computes in bfloat16, whose rounding is about 0.01."""
-WIDE = (torch.float32, torch.float64)
 DIVERGED = "the model gives log-probabilities that are no finite numbers: its weights have diverged"
 SHORT, LONG, MORE = 13, 24, 3
 """Tokens of the two prompts, and how many each goes on for."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tutelage.models import slots
+from tutelage.models.attention.native import fits
 from tutelage.models.decoding import Cache
 from tutelage.models.fused.functions import COLUMNS, SILU
 from tutelage.models.fused.modules import KINDS, window_of
@@ -53,7 +54,12 @@ def takes(model: PreTrainedModel) -> bool:
     layers: Any = model.base_model.layers
     linear = [(name, getattr(getattr(layer, part), name)) for layer in layers for part, names in LINEAR.items() for name in names]
     plain = all(type(module) is nn.Linear and (module.bias is None or name in "q_proj k_proj v_proj") for name, module in linear)
-    if not plain or KINDS.get(type(layers[0].mlp.act_fn)) != SILU or layers[0].self_attn.head_dim % COLUMNS:
+    if (
+        not plain
+        or KINDS.get(type(layers[0].mlp.act_fn)) != SILU
+        or layers[0].self_attn.head_dim % COLUMNS
+        or not fits(layers[0].self_attn.head_dim)
+    ):
         return False
     narrow = all(p.dtype == torch.bfloat16 for layer in layers for p in layer.parameters())
     return narrow and all(size % 32 == 0 for _, module in linear for size in module.weight.shape)

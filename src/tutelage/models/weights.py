@@ -133,6 +133,8 @@ def load(
         transformers.logging.set_verbosity(level)
     if part or packed:  # or saving would give the weights the names that they had beside a vision tower, or packed
         vars(model).pop("_weight_conversions", None)
+    if model.base_model is model:  # Llama 4's text model names a part that only its model that sees has
+        model.base_model_prefix = "model"
     _check_shapes(found["mismatched_keys"], directory)
     _check_whole(model, sorted(found["missing_keys"]), directory)
     if told is not None and packed:

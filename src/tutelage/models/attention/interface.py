@@ -35,7 +35,7 @@ def no_mask(*_: object, **__: object) -> None:
     """Models build no mask of their own: the plan holds the whole structure."""
 
 
-def _interface(choose: Callable[[Tensor, Scoring], Attend]) -> Interface:
+def _interface(choose: Callable[[Tensor, Tensor, Scoring], Attend]) -> Interface:
     def attention(
         module: torch.nn.Module,
         query: Tensor,
@@ -58,7 +58,7 @@ def _interface(choose: Callable[[Tensor, Scoring], Attend]) -> Interface:
         q_THd, k_THd, v_THd = (x[0].transpose(0, 1).to(value.dtype) for x in (query, key, value))
         beside = Beside(softcap, s_aux, None if prefix is None else prefix[_layer(module)])
         how = Scoring(tree, scaling if scaling is not None else query.shape[-1] ** -0.5, sliding_window, beside)
-        return choose(q_THd, how)(q_THd, k_THd, v_THd, how)[None], None
+        return choose(q_THd, v_THd, how)(q_THd, k_THd, v_THd, how)[None], None
 
     return attention
 
@@ -80,13 +80,13 @@ def _layer(module: torch.nn.Module) -> int:
     return layer
 
 
-def _way(q_THd: Tensor, how: Scoring) -> Attend:
+def _way(q_THd: Tensor, v_THd: Tensor, how: Scoring) -> Attend:
     """The fastest that there is for these numbers and this device."""
-    if native.takes(q_THd, how.beside):
+    if native.takes(q_THd, v_THd, how.beside):
         return native.attend
     return flex.attend if flex.takes(q_THd, how) else blocks.attend
 
 
-for _name, _choose in ((TREE, _way), (DENSE, lambda q_THd, how: dense.attend)):
+for _name, _choose in ((TREE, _way), (DENSE, lambda q_THd, v_THd, how: dense.attend)):
     AttentionInterface.register(_name, _interface(_choose))
     AttentionMaskInterface.register(_name, no_mask)

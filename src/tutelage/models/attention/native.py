@@ -54,10 +54,15 @@ def _key_blocks(block: range, plan: Plan) -> list[int]:
     return sorted({at for start, stop in spans for at in range(start // BLOCK, -(-stop // BLOCK))})
 
 
-def takes(q_THd: Tensor, beside: Beside = NOTHING) -> bool:
+def fits(width: int) -> bool:
+    """Do the kernels take heads so wide?"""
+    return width % STEP == 0 and width <= WIDEST
+
+
+def takes(q_THd: Tensor, v_THd: Tensor, beside: Beside = NOTHING) -> bool:
     """Can the kernel compute this?"""
     width = q_THd.shape[-1]
-    return build.takes(q_THd) and width % STEP == 0 and width <= WIDEST and beside.nothing
+    return build.takes(q_THd) and fits(width) and v_THd.shape[-1] == width and beside.nothing
 
 
 def attend(q_THd: Tensor, k_THd: Tensor, v_THd: Tensor, how: Scoring) -> Tensor:
