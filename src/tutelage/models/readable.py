@@ -35,9 +35,7 @@ def attention_for(models: Iterable[PreTrainedModel], wanted: str) -> tuple[str, 
     for model in several:
         check_experts(model)
         _check_words(model)
-    if wanted == "separate":
-        return SEPARATE, "as asked for"
-    faults = [fault for model in several if (fault := unreadable(model))]
+    faults = ["as asked for"] if wanted == "separate" else [fault for model in several if (fault := unreadable(model))]
     if faults and wanted == "packed":
         raise UserError(f"machine.attention: packed can't be: {faults[0]}; set it to auto or separate")
     if faults:
