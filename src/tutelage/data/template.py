@@ -46,11 +46,11 @@ template's first line as it is.)"""
 HIDDEN = 0xF0000
 """Added to the letters of a special token that somebody spelled in a message: rendered text holds as many letters as before, and
 what the template wrote can be told from what was quoted."""
-PROBE = "qxzprobezxq"
-ASKED = "qxzaskedzxq"
+PROBE, ASKED = "qxzprobezxq", "qxzaskedzxq"
+"""An answer and a question that no template writes by itself."""
 EMPTY_THOUGHT = re.compile(r"\s*(<think>\s*</think>|<\|channel>thought\s*<channel\|>)\s*")
 UNTHINKING = "{%- set enable_thinking = false -%}"
-
+"""Before a template that may think, so that it doesn't."""
 
 Spans = tuple[tuple[int, int], ...]
 

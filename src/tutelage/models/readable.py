@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
-import transformers
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -19,6 +18,7 @@ from tutelage.data.tree import Tree
 from tutelage.models.attention import DENSE, TREE
 from tutelage.models.attention.plan import plan
 from tutelage.models.attention.separate import SEPARATE, paths, read_separately
+from tutelage.models.quiet import quiet
 from tutelage.models.roles import words
 
 NEAR = 1e-3
@@ -64,13 +64,12 @@ def unreadable(model: PreTrainedModel) -> str:
 @contextmanager
 def _tried(model: PreTrainedModel) -> Iterator[None]:
     """Within, the model may be asked anything; then it is as it was."""
-    before, training, level = model.config._attn_implementation, model.training, transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # the sample's ids are arbitrary: a pad among them is no fault
+    before, training = model.config._attn_implementation, model.training
     try:
         model.eval()
-        yield
+        with quiet():  # the sample's ids are arbitrary: a pad among them is no fault
+            yield
     finally:
-        transformers.logging.set_verbosity(level)
         model.train(training)
         if model.config._attn_implementation != before:
             model.set_attn_implementation(before or "eager")

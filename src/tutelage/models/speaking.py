@@ -13,13 +13,13 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 import torch
-import transformers
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from tutelage.models import cache, own
 from tutelage.models.decoding import attending, through
 from tutelage.models.precision import computes
+from tutelage.models.quiet import quiet
 from tutelage.models.readable import NEAR, ROUNDED, WIDE
 
 DIVERGED = "the model gives log-probabilities that are no finite numbers: its weights have diverged"
@@ -51,13 +51,9 @@ _known: "WeakKeyDictionary[PreTrainedModel, Voice]" = WeakKeyDictionary()
 def voice(model: PreTrainedModel) -> Voice:
     """How `model` writes; tried once for each model, which is left as it was. Raises FloatingPointError for one that has diverged."""
     if model not in _known:
-        level = transformers.logging.get_verbosity()
-        transformers.logging.set_verbosity_error()  # the sample's ids are arbitrary: a pad among them is no fault
-        try:
-            with torch.inference_mode(), torch.autocast(model.device.type, enabled=False):
-                _known[model] = _tried(model)
-        finally:
-            transformers.logging.set_verbosity(level)
+        # The sample's ids are arbitrary: a pad among them is no fault.
+        with quiet(), torch.inference_mode(), torch.autocast(model.device.type, enabled=False):
+            _known[model] = _tried(model)
     return _known[model]
 
 

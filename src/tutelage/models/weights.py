@@ -31,6 +31,7 @@ from tutelage.models.dressing import brief, config_in, tokenizer_in, unpacking
 from tutelage.models.heads import ScalarHead
 from tutelage.models.hub.files import check_undamaged, weights_of
 from tutelage.models.language import Part, language_part, left_out
+from tutelage.models.quiet import quiet
 
 transformers.logging.disable_progress_bar()  # ours is the one display: small models load in milliseconds
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -114,23 +115,20 @@ def load(
     config = part.config if part else config
     if packed := unpacking(directory):
         vars(config)["quantization_config"] = packed
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # the load report speaks of a missing head that is no fault
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-            directory,
-            config=config,
-            key_mapping=part.renamed if part else None,
-            dtype=dtype or "auto",
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # _check_shapes says which
-        )
+        with quiet():  # the load report speaks of a missing head that is no fault
+            model, found = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+                directory,
+                config=config,
+                key_mapping=part.renamed if part else None,
+                dtype=dtype or "auto",
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # _check_shapes says which
+            )
     except (ValueError, RuntimeError, OSError, KeyError, TypeError, AttributeError, IndexError, ImportError, SafetensorError) as problem:
         raise UserError(f"{directory}: no causal language model can be loaded from here ({brief(problem)})") from problem
-    finally:
-        transformers.logging.set_verbosity(level)
     if part or packed:  # or saving would give the weights the names that they had beside a vision tower, or packed
         vars(model).pop("_weight_conversions", None)
     if model.base_model is model:  # Llama 4's text model names a part that only its model that sees has

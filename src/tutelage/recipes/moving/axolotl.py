@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.core.settings import Plain, closest
 from tutelage.recipes.moving import data, learning, lora, peers, result
-from tutelage.recipes.moving.account import Account, Peer, off
+from tutelage.recipes.moving.account import Account, Peer, Reasons, off
 from tutelage.recipes.moving.data import Columns, Kind, Source
 from tutelage.recipes.moving.learning import Names, centered
 from tutelage.recipes.moving.lora import Keys
@@ -94,28 +94,22 @@ TOLD = (
     "preprocess_shards",
     *FIELDS,
 )
-UNREAD = {
-    "shards": "all rows are read",
-    "shards_idx": "all rows are read",
-    "skip": "all rows are read",
-    "revision": "the file is taken as it is",
-    "name": "the file that is meant is named",
-    "chat_template_jinja": "the chat template in the model's own folder is used",
-    "field_thinking": "what a turn thinks is not read apart from what it says",
-    "template_thinking_key": "what a turn thinks is not read apart from what it says",
-    "split_thinking": "what a turn thinks is not read apart from what it says",
-    "field_tools": "calls are learnt, definitions of functions are not read yet",
-    "message_field_training": "every turn of the assistant is trained",
-    "message_field_training_detail": "every turn of the assistant is trained, all of it",
-    "drop_system_message": "what the system says stays",
-    "field_human": "it is read by no type that comes over",
-    "field_model": "it is read by no type that comes over",
-    "input_format": "rows are read as the type has it",
-    "input_transform": "rows are read as the type has it",
-    "logprobs_field": "no other model's probabilities are learnt from",
-    "temperature": "no other model's probabilities are learnt from",
+LOST: Reasons = {
+    "all rows are read": ("shards", "shards_idx", "skip"),
+    "the file is taken as it is": ("revision",),
+    "the file that is meant is named": ("name",),
+    "the chat template in the model's own folder is used": ("chat_template_jinja",),
+    "what a turn thinks is not read apart from what it says": ("field_thinking", "template_thinking_key", "split_thinking"),
+    "calls are learnt, definitions of functions are not read yet": ("field_tools",),
+    "every turn of the assistant is trained": ("message_field_training",),
+    "every turn of the assistant is trained, all of it": ("message_field_training_detail",),
+    "what the system says stays": ("drop_system_message",),
+    "it is read by no type that comes over": ("field_human", "field_model"),
+    "rows are read as the type has it": ("input_format", "input_transform"),
+    "no other model's probabilities are learnt from": ("logprobs_field", "temperature"),
 }
-"""What of a data set has nothing here, and why."""
+"""What of a data set has nothing here."""
+FIELDS_KNOWN = (*TOLD, *(name for names in LOST.values() for name in names))
 FAST = ("cut_cross_entropy", "liger", "kernels", "expert_parallel", "swanlab")
 """Plugins that change how fast something is computed or where figures go, and nothing that is learnt."""
 OBJECTIVES = ("diffusion", "kd_trainer", "hatchery", "nemo_gym_enabled")
@@ -243,8 +237,8 @@ def _sources(account: Account, beside: Path, method: str) -> list[Source]:
 
 def _source(account: Account, key: str, one: dict[str, Any], beside: Path, method: str) -> Source:
     for name in one:
-        if name not in (*TOLD, *UNREAD):
-            raise account.fault(f"{key}.{name}", f"Axolotl has no such key of a data set{closest(name, (*TOLD, *UNREAD))}")
+        if name not in FIELDS_KNOWN:
+            raise account.fault(f"{key}.{name}", f"Axolotl has no such key of a data set{closest(name, FIELDS_KNOWN)}")
     columns = _columns(account, key, one, method)
     _aside(account, key, one)
     place = account.fault(f"{key}.path", "").args[0].removesuffix(": ")
@@ -291,9 +285,10 @@ def _columns(account: Account, key: str, one: dict[str, Any], method: str) -> Co
 
 def _aside(account: Account, key: str, one: dict[str, Any]) -> None:
     """What a data set says beside its rows."""
-    for name, why in UNREAD.items():
-        if one.get(name):
-            account.lost(f"{key}.{name}", why)
+    for why, names in LOST.items():
+        for name in names:
+            if one.get(name):
+                account.lost(f"{key}.{name}", why)
     if one.get("roles_to_train") not in (None, ["assistant"], ["gpt"], ["assistant", "gpt"], ["gpt", "assistant"]):
         account.lost(f"{key}.roles_to_train", "only the assistant's turns are trained")
     if one.get("train_on_eos") not in (None, "turn"):

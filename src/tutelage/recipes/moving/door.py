@@ -63,10 +63,10 @@ def from_command(words: Sequence[str], order: Order) -> Import:
 
 def told(tree: dict[str, Plain], source: str) -> Format:
     """Of which tool the keys are."""
-    counts = {format: sum(key in tree for key in MARKS[format]) for format in FORMATS}
     if set(tree) >= NEWER:
         known = "its keys of v0.9 are (model_name_or_path, dataset, finetuning_type, ...)"
         raise UserError(f"{source}: the keys of LLaMA-Factory's v1 trainer (model, train_dataset, ...) are not known here; {known}")
+    counts = {format: sum(key in tree for key in MARKS[format]) for format in FORMATS}
     best = max(FORMATS, key=lambda format: counts[format])
     if not counts[best] or list(counts.values()).count(counts[best]) > 1:
         wanted = ", ".join(f"{format} ({', '.join(keys[:3])}, ...)" for format, keys in MARKS.items())

@@ -91,8 +91,9 @@ def _sources(account: Account, beside: Path, kind: Kind) -> list[Source]:
     """Each name in `dataset`, looked up in dataset_info.json."""
     names = account.names("dataset")
     if not names:
-        nothing = "merges and saves a model, which `tutelage export` does" if account.given("export_dir") else "names no data set"
-        raise account.fault("export_dir" if account.given("export_dir") else "dataset", f"this file {nothing}; nothing is trained by it")
+        merges = account.given("export_dir")
+        key, does = ("export_dir", "merges and saves a model, which `tutelage export` does") if merges else ("dataset", "names no data set")
+        raise account.fault(key, f"this file {does}; nothing is trained by it")
     folder = data.local(account.text("dataset_dir") or "data", beside) or Path(account.text("dataset_dir") or "data")
     info = folder / INFO
     if not info.is_file():
